@@ -1,0 +1,1 @@
+"""Puts the parts together: settings, processes, command line. The only package that reads the environment."""

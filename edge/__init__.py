@@ -1,0 +1,1 @@
+"""How media travels: cache, protection, delivery."""

@@ -1,0 +1,1 @@
+"""A request, from its raw target to encrypted bytes."""

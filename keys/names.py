@@ -1,0 +1,57 @@
+"""The names of things: assets, renditions, objects, sessions, protections. Each is parsed once, at the border.
+
+A name that passed its parser is safe as a path part, a database value, a Redis key part and a URL segment.
+"""
+
+import base64
+import re
+from typing import Final
+
+from keys.problems import Problem
+
+PROTECTIONS: Final = ("clear", "aes", "cbcs", "cenc", "ece")  # one table of names, in URLs and in code
+DEFAULT_TENANT: Final = "default"
+SESSION_ID_BYTES: Final = 16
+
+_ASSET = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_RENDITION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_OBJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}(\.[a-z0-9]{1,8})?")
+
+
+def asset_id(text: str) -> str:
+    """The text as an asset ID: 1 to 64 of `a-z 0-9 _ -`, not starting with a sign. Problem bad_request if not."""
+    return _parse(_ASSET, text, "an asset ID is 1 to 64 of a-z, 0-9, _ and -, starting with a letter or digit")
+
+
+def rendition_id(text: str) -> str:
+    """The text as a rendition ID: 1 to 32 of `a-z 0-9 -`. Problem bad_request if not."""
+    return _parse(_RENDITION, text, "a rendition ID is 1 to 32 of a-z, 0-9 and -")
+
+
+def object_name(text: str) -> str:
+    """The text as the name of an object in a rendition, such as `init.mp4` or `7.m4s`."""
+    return _parse(_OBJECT, text, "an object name is like init.mp4 or 7.m4s")
+
+
+def _parse(pattern: re.Pattern[str], text: str, rule: str) -> str:
+    if not pattern.fullmatch(text):
+        raise Problem("bad_request", f"{rule.capitalize()}.", detail=f"got {text[:80]!r}")
+    return text
+
+
+def b64url(data: bytes) -> str:
+    """Base64url without padding (RFC 4648 §5, RFC 7515 §2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+_B64URL = re.compile(r"[A-Za-z0-9_-]*")
+
+
+def b64url_decode(text: str) -> bytes:
+    """The bytes of canonical, unpadded base64url. ValueError for padding, white space or set trailing bits."""
+    if not _B64URL.fullmatch(text) or len(text) % 4 == 1:
+        raise ValueError("not base64url")
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if b64url(data) != text:
+        raise ValueError("base64url is not canonical")
+    return data

@@ -1,0 +1,85 @@
+"""Every refusal Sluice makes, as one shape: code, status, a sentence for the person, a detail for the log, an ID.
+
+    Problem
+    ├─ 400 bad_request        what was sent cannot be understood
+    ├─ 401 unauthenticated    an operator's or a node's token is missing or wrong
+    ├─ 403 forbidden          a viewer's token does not allow this (also: no such asset)
+    │  ├─ 403 expired         the link or session is over        (said only after its signature was valid)
+    │  ├─ 403 limit           opened too often, or a single-use link was used
+    │  └─ 403 revoked         taken back by the publisher
+    ├─ 404 not_found          operators only: strangers get `forbidden`
+    ├─ 405 method_not_allowed
+    ├─ 409 conflict
+    ├─ 413 too_large
+    ├─ 415 not_media          the upload is no video or audio that can be played
+    ├─ 416 range_not_satisfiable
+    ├─ 502 bad_upstream
+    ├─ 503 unavailable        trouble, never pace; always with Retry-After
+    └─ 507 disk_full
+
+The public body is JSON `{"code","status","message","id"}`. The ID also stands in the log. A viewer's 403 carries no
+ID in its body (SECURITY T12: two refusals must be byte-identical); there it is in the `Sluice-Request-Id` header only.
+"""
+
+import json
+import secrets
+
+STATUS: dict[str, int] = {
+    "bad_request": 400,
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "expired": 403,
+    "limit": 403,
+    "revoked": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "conflict": 409,
+    "too_large": 413,
+    "not_media": 415,
+    "range_not_satisfiable": 416,
+    "internal": 500,
+    "bad_upstream": 502,
+    "unavailable": 503,
+    "disk_full": 507,
+}
+
+VIEWER_SENTENCES: dict[str, str] = {
+    "forbidden": "This link does not open anything here. Ask for a new one.",
+    "expired": "This link has expired. Ask for a new one.",
+    "limit": "This link has been opened as often as it may be.",
+    "revoked": "This link was withdrawn by its publisher.",
+}
+
+
+class Problem(Exception):
+    """A request refused. `message` is for the person who asked, `detail` for the log; both share `id`."""
+
+    def __init__(
+        self, code: str, message: str = "", *, detail: str = "", retry_after_s: int | None = None
+    ) -> None:
+        self.code = code
+        self.status = STATUS[code]
+        self.message = message or VIEWER_SENTENCES.get(code, code.replace("_", " ").capitalize() + ".")
+        self.detail = detail
+        self.retry_after_s = retry_after_s if retry_after_s is not None or self.status != 503 else 2
+        self.id = secrets.token_hex(6)
+        super().__init__(f"{code}: {self.message} {detail}".rstrip())
+
+    def body(self) -> bytes:
+        """The JSON body that goes to the client."""
+        fields: dict[str, object] = {"code": self.code, "status": self.status, "message": self.message}
+        if self.status != 403:
+            fields["id"] = self.id
+        return json.dumps(fields, separators=(",", ":")).encode()
+
+    def headers(self) -> list[tuple[str, str]]:
+        """Headers every refusal carries (SECURITY H36)."""
+        found = [
+            ("content-type", "application/problem+json"),
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+            ("sluice-request-id", self.id),
+        ]
+        if self.retry_after_s is not None:
+            found.append(("retry-after", str(self.retry_after_s)))
+        return found

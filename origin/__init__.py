@@ -1,0 +1,1 @@
+"""What there is: media taken in, packaged once, sealed; the authority for bytes."""

@@ -1,0 +1,1 @@
+"""The way in: upload, probe, ladder, segments, sealed slices, catalogue."""

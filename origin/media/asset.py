@@ -1,0 +1,126 @@
+"""What one published asset consists of: the descriptor an edge needs to write playlists and serve segments.
+
+Published as rendition `asset`, object `asset.json`: canonical JSON of the descriptor and the packager's Ed25519
+signature over `enc("sluice1 asset", asset, generation, <JSON bytes>)`. Plain: it holds names, sizes and times, no media.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from keys.derive import enc
+from keys.names import PROTECTIONS, asset_id, b64url, b64url_decode, rendition_id
+
+DESCRIPTOR_RENDITION = "asset"
+DESCRIPTOR_OBJECT = "asset.json"
+LIST_OBJECT = "list"
+INIT_OBJECT = "init.mp4"
+
+
+class BadDescriptor(Exception):
+    """A descriptor no known packager signed, or one that does not parse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """One encoding of a track. Segment n is object `<n>.m4s`, n from 0; `init.mp4` comes before any of them."""
+
+    id: str
+    track: str  # "video" or "audio"
+    index: int  # unique in the asset
+    codecs: str  # RFC 6381, such as avc1.640028
+    timescale: int  # ticks a second
+    durations: tuple[int, ...]  # ticks, one for each segment
+    sizes: tuple[int, ...]  # plain bytes, one for each segment
+    bandwidth: int  # bits a second of the densest segment, measured
+    average_bandwidth: int  # bits a second over the whole rendition, measured
+    width: int = 0  # pixels; 0 for audio
+    height: int = 0
+    frame_rate: float = 0.0  # frames a second; 0 for audio
+    channels: int = 0  # 0 for video
+    sample_rate: int = 0  # Hz; 0 for video
+    language: str = ""  # RFC 5646, may be empty
+    name: str = ""  # for people: "English", "720p"
+
+    def seconds(self, number: int) -> float:
+        """Duration of segment `number`."""
+        return self.durations[number] / self.timescale
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """One generation of an asset."""
+
+    tenant: str
+    asset: str
+    generation: int
+    title: str
+    duration: float  # seconds
+    period_segments: int  # segments to a key period, the same number in every rendition
+    renditions: tuple[Rendition, ...]
+    protections: tuple[str, ...] = field(default=("aes",))
+
+    def rendition(self, name: str) -> Rendition | None:
+        """The rendition of that ID, or None."""
+        return next((r for r in self.renditions if r.id == name), None)
+
+
+def segment_object(number: int) -> str:
+    """The object that holds segment `number`."""
+    return f"{number}.m4s"
+
+
+def write_descriptor(key: Ed25519PrivateKey, descriptor: Descriptor) -> bytes:
+    """The signed descriptor as published."""
+    text = json.dumps(asdict(descriptor), sort_keys=True, separators=(",", ":"))
+    signed = enc("sluice1 asset", descriptor.asset, descriptor.generation, text)
+    envelope = {"descriptor": text, "signature": b64url(key.sign(signed))}
+    return json.dumps(envelope, separators=(",", ":")).encode()
+
+
+def read_descriptor(
+    text: bytes, packagers: Sequence[Ed25519PublicKey], asset: str, generation: int
+) -> Descriptor:
+    """The descriptor of exactly this asset and generation. BadDescriptor unless a known packager signed it."""
+    try:
+        envelope = json.loads(text)
+        body, signature = envelope["descriptor"], b64url_decode(envelope["signature"])
+        signed = enc("sluice1 asset", asset, generation, body)
+        if not any(_holds(key, signature, signed) for key in packagers):
+            raise BadDescriptor(f"{asset}/{generation}: no known packager signed it")
+        found = _descriptor(json.loads(body))
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise BadDescriptor(f"{asset}/{generation}: not a descriptor") from exc
+    if (found.asset, found.generation) != (asset, generation):
+        raise BadDescriptor(f"{asset}/{generation}: names another asset")
+    return found
+
+
+def _descriptor(fields: dict[str, object]) -> Descriptor:
+    rows = fields.pop("renditions")
+    if not isinstance(rows, list):
+        raise TypeError("renditions is a list")
+    renditions = tuple(
+        Rendition(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for row in rows
+    )
+    protections = fields.pop("protections")
+    found = Descriptor(**fields, renditions=renditions, protections=tuple(protections))  # type: ignore[arg-type]
+    asset_id(found.asset)
+    for r in renditions:
+        rendition_id(r.id)
+        if r.timescale <= 0 or len(r.durations) != len(r.sizes):
+            raise ValueError("rendition of the wrong shape")
+    if found.period_segments < 1 or not set(found.protections) <= set(PROTECTIONS):
+        raise ValueError("descriptor of the wrong shape")
+    return found
+
+
+def _holds(key: Ed25519PublicKey, signature: bytes, text: bytes) -> bool:
+    try:
+        key.verify(signature, text)
+    except InvalidSignature:
+        return False
+    return True
