@@ -1,0 +1,21 @@
+// When a session ends, read from the session token in its URL. Reading is no check: the edge checks.
+
+export function sessionEnd(url) {
+  const token = /;URISigningPackage=([^/;?]+)/.exec(url || "")?.[1];
+  try {
+    const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    const { exp } = JSON.parse(atob(payload));
+    return Number.isFinite(exp) ? exp * 1000 : null;
+  } catch {
+    return null;
+  }
+}
+
+export function inWords(milliseconds) {
+  if (milliseconds <= 0) return "now";
+  const minutes = Math.round(milliseconds / 60000);
+  if (minutes < 2) return `in ${Math.max(1, Math.round(milliseconds / 1000))} s`;
+  if (minutes < 120) return `in ${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return `in ${hours} h ${minutes % 60} min`;
+}
