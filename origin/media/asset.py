@@ -1,18 +1,21 @@
 """What one published asset consists of: the descriptor an edge needs to write playlists and serve segments.
 
-Published as rendition `asset`, object `asset.json`: canonical JSON of the descriptor and the packager's Ed25519
-signature over `enc("sluice1 asset", asset, generation, <JSON bytes>)`. Plain: it holds names, sizes and times, no media.
+Published as rendition `asset`, object `asset.json`: canonical JSON of the descriptor and the packager's
+Ed25519 signature over `enc("sluice1 asset", asset, generation, <JSON bytes>)`. Plain: it holds names, sizes
+and times, no media.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from keys.derive import enc
 from keys.names import PROTECTIONS, asset_id, b64url, b64url_decode, rendition_id
+from keys.problems import Problem
+from origin.media.digests import signed_by
 
 DESCRIPTOR_RENDITION = "asset"
 DESCRIPTOR_OBJECT = "asset.json"
@@ -26,7 +29,7 @@ class BadDescriptor(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """One encoding of a track. Segment n is object `<n>.m4s`, n from 0; `init.mp4` comes before any of them."""
+    """One encoding of a track. Segment n is object `<n>.m4s`, n from 0; `init.mp4` comes before them."""
 
     id: str
     track: str  # "video" or "audio"
@@ -84,30 +87,24 @@ def write_descriptor(key: Ed25519PrivateKey, descriptor: Descriptor) -> bytes:
 def read_descriptor(
     text: bytes, packagers: Sequence[Ed25519PublicKey], asset: str, generation: int
 ) -> Descriptor:
-    """The descriptor of exactly this asset and generation. BadDescriptor unless a known packager signed it."""
+    """The descriptor of this very asset and generation. BadDescriptor unless a known packager signed it."""
     try:
         envelope = json.loads(text)
         body, signature = envelope["descriptor"], b64url_decode(envelope["signature"])
         signed = enc("sluice1 asset", asset, generation, body)
-        if not any(_holds(key, signature, signed) for key in packagers):
+        if not signed_by(packagers, signature, signed):
             raise BadDescriptor(f"{asset}/{generation}: no known packager signed it")
         found = _descriptor(json.loads(body))
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Problem) as exc:
         raise BadDescriptor(f"{asset}/{generation}: not a descriptor") from exc
     if (found.asset, found.generation) != (asset, generation):
         raise BadDescriptor(f"{asset}/{generation}: names another asset")
     return found
 
 
-def _descriptor(fields: dict[str, object]) -> Descriptor:
-    rows = fields.pop("renditions")
-    if not isinstance(rows, list):
-        raise TypeError("renditions is a list")
-    renditions = tuple(
-        Rendition(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for row in rows
-    )
-    protections = fields.pop("protections")
-    found = Descriptor(**fields, renditions=renditions, protections=tuple(protections))  # type: ignore[arg-type]
+def _descriptor(fields: dict[str, Any]) -> Descriptor:
+    renditions = tuple(_rendition(row) for row in fields["renditions"])
+    found = Descriptor(**{**fields, "renditions": renditions, "protections": tuple(fields["protections"])})
     asset_id(found.asset)
     for r in renditions:
         rendition_id(r.id)
@@ -118,9 +115,5 @@ def _descriptor(fields: dict[str, object]) -> Descriptor:
     return found
 
 
-def _holds(key: Ed25519PublicKey, signature: bytes, text: bytes) -> bool:
-    try:
-        key.verify(signature, text)
-    except InvalidSignature:
-        return False
-    return True
+def _rendition(row: dict[str, Any]) -> Rendition:
+    return Rendition(**{**row, "durations": tuple(row["durations"]), "sizes": tuple(row["sizes"])})

@@ -1,10 +1,11 @@
 """Sealing: how media rests and travels between origin, shield, Redis and edge. Every stored copy is sealed.
 
-An object's plain bytes are cut into slices of SLICE bytes (the last is shorter; an empty object is one empty slice).
-Slice i is AES-256-GCM under a key of (storage key, rendition, object), nonce = i as 96-bit big-endian, and
-additional data that names the slice and its length, so a slice in another's place, cut or altered does not open.
-Sound because objects are write-once in a generation: no (key, nonce) ever sees two plaintexts.
-A stored object is its sealed slices one after another, each TAG bytes longer than its plain slice.
+An object's plain bytes are cut into slices of SLICE bytes (the last is shorter; an empty object is one empty
+slice). Slice i is AES-256-GCM under a key of (storage key, rendition, object), nonce = i as 96-bit
+big-endian, and additional data that names the slice and its length, so a slice in another's place, cut or
+altered does not open. Sound because objects are write-once in a generation: no (key, nonce) ever sees two
+plaintexts. A stored object is its sealed slices one after another, each TAG bytes longer than its plain
+slice.
 """
 
 from collections.abc import Iterator
