@@ -1,0 +1,119 @@
+"""The tables of the keys database, as SQLAlchemy Core sees them. `keys.migrations` makes them, `keys.stores` uses them.
+
+Times are seconds since the epoch as floats. Wrapped keys are `keys.hierarchy`'s; nothing here opens without the root key.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Double,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+)
+
+metadata: Final = MetaData()
+
+nodes: Final = Table(
+    "nodes",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("jwk", JSON, nullable=False),
+    Column("enrolled", Double, nullable=False),
+)
+
+service_keys: Final = Table(  # the service's own keys, wrapped by the root key
+    "service_keys",
+    metadata,
+    Column("purpose", String(32), primary_key=True),
+    Column("kid", String(64), primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+    Column("created", Double, nullable=False),
+)
+
+tenants: Final = Table(
+    "tenants",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("created", Double, nullable=False),
+)
+
+assets: Final = Table(  # outlives its generations: a number is never given twice
+    "assets",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("asset", String(64), primary_key=True),
+    Column("last_generation", BigInteger, nullable=False),
+    Column("published", BigInteger),  # the generation new sessions pin
+    Column("pace", JSON),
+)
+
+generations: Final = Table(
+    "generations",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("asset", String(64), primary_key=True),
+    Column("generation", BigInteger, primary_key=True),
+    Column("wrapped_asset_key", LargeBinary, nullable=False),
+    Column("wrapped_storage_key", LargeBinary, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("superseded", Double),  # when a later one was published
+    ForeignKeyConstraint(["tenant", "asset"], ["assets.tenant", "assets.asset"], name="generations_asset"),
+)
+
+used_links: Final = Table(  # single-use links that were opened; a row may go when the link has expired
+    "used_links",
+    metadata,
+    Column("iss", String(256), primary_key=True),
+    Column("link_id", String(128), primary_key=True),
+    Column("until", Double, nullable=False),
+)
+
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    Column("sid", String(32), primary_key=True),
+    Column("iss", String(256), nullable=False),
+    Column("kid", String(128), nullable=False),
+    Column("link_id", String(128), nullable=False),
+    Column("tenant", String(64), nullable=False),
+    Column("asset", String(64), nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("viewer", String(256)),
+    Column("network", String(64)),
+    Column("client_ip", String(64), nullable=False),
+    Column("client_network", String(64), nullable=False),
+    Column("opened", Double, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("edge", String(64), nullable=False),
+    Column("pace", JSON),
+    Column("state", String(16), nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("last_seen", Double, nullable=False),
+    Column("requests", BigInteger, nullable=False, server_default="0"),
+    Column("bytes", BigInteger, nullable=False, server_default="0"),
+    Column("media_s", Double, nullable=False, server_default="0"),
+    Index("sessions_by_link", "iss", "link_id", "opened"),
+    Index("sessions_by_last_seen", "last_seen"),
+    Index("sessions_by_asset", "tenant", "asset"),
+    Index("sessions_by_expiry", "expires"),
+)
+
+revocations: Final = Table(
+    "revocations",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("value", String(512), nullable=False),
+    Column("until", Double, nullable=False),
+    Column("created", Double, nullable=False),
+    Index("revocations_by_name", "kind", "value"),
+)
