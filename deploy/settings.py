@@ -1,0 +1,203 @@
+"""Every setting, once: name, type, unit, default, meaning, and which services read it.
+
+`--help`, the README (`deploy.settings_table`) and the code share it; `deploy.layers` fills it from flags, the
+environment and `sluice.toml`. Durations are seconds, sizes bytes. Secrets are never settings: they
+are files under the data directory.
+"""
+
+import ipaddress
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from deploy import units
+
+ALL: Final = ("keys", "origin", "admin", "edge")
+SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the system's tmpfs, used with a private directory in it
+FIRST_EDGE_PORT: Final = 10  # edges listen on port-base + 10, + 11, …
+
+
+def _parsed_by(parse: Callable[[str], Any]) -> BeforeValidator:
+    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
+
+
+def _address(value: str) -> str:
+    if not value.startswith(("http://", "https://")) or value.rstrip("/").count("/") != 2:
+        raise ValueError(f"{value!r} is no base address; write it like https://edge.example.org")
+    return value.rstrip("/").lower()
+
+
+def _network(value: str) -> str:
+    return str(ipaddress.ip_network(value, strict=False))
+
+
+def _host(value: str) -> str:
+    return str(ipaddress.ip_address("127.0.0.1" if value == "localhost" else value))
+
+
+def _redis(value: str) -> str:
+    if value not in ("auto", "none") and not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError(f"{value!r} is neither auto, none nor a redis://, rediss:// or unix:// address")
+    return value
+
+
+def _database(value: str) -> str:
+    if value and not value.startswith(("sqlite", "postgresql")):
+        raise ValueError("it must be a postgresql:// or sqlite:// address")
+    return value
+
+
+def _program(value: str) -> str:
+    if value and not os.access(value, os.X_OK):
+        raise ValueError(f"{value!r} is no program that can be run")
+    return value
+
+
+_words = _parsed_by(lambda text: tuple(text.replace(",", " ").split()))
+
+# The last item of each is the name a person reads in the table.
+Duration = Annotated[float, _parsed_by(units.seconds), Field(ge=0), "duration"]
+Size = Annotated[int, _parsed_by(units.size_bytes), Field(ge=0), "size"]
+Address = Annotated[str, AfterValidator(_address), "address"]
+Addresses = Annotated[tuple[Annotated[str, AfterValidator(_address)], ...], _words, "addresses"]
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], _words, "networks"]
+Redis = Annotated[str, AfterValidator(_redis), "redis"]
+Database = Annotated[str, AfterValidator(_database), "database"]
+Program = Annotated[str, AfterValidator(_program), "program"]
+Port = Annotated[int, Field(ge=1, le=65_000), "port"]
+Level = Annotated[Literal["debug", "info", "warning", "error"], "choice"]
+Count = Annotated[int, "number"]
+Number = Annotated[float, "number"]
+Switch = Annotated[bool, "yes/no"]
+File = Annotated[Path, "path"]
+Host = Annotated[str, AfterValidator(_host), "IP address"]
+
+
+def _row(default: object, unit: str, services: tuple[str, ...], meaning: str, **bounds: Any) -> Any:
+    extra: dict[str, Any] = {"unit": unit, "services": list(services)}
+    return Field(default=default, description=meaning, json_schema_extra=extra, **bounds)
+
+
+class Settings(BaseModel):
+    """The table. Attributes are named as the settings, with `_` for `-`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    data: File = _row(
+        Path("data"), "", ALL, "directory that holds everything: secrets, databases, media, logs"
+    )
+    config: File | None = _row(None, "", ALL, "settings file; otherwise sluice.toml in the data directory")
+    log_level: Level = _row("info", "", ALL, "how much is logged: debug, info, warning or error")
+    verbose: Switch = _row(False, "", ALL, "show the logs of all services on stderr as well")
+
+    host: Host = _row("127.0.0.1", "", ("edge",), "address the edges listen on")
+    service_host: Host = _row(
+        "127.0.0.1", "", ("keys", "origin", "admin"), "address keys, origin and admin listen on"
+    )
+    port_base: Port = _row(
+        8000, "", ALL, "keys listens here, origin on + 1, admin on + 2, edges on + 10, + 11, …"
+    )
+    edges: Count = _row(1, "", ("edge",), "how many edges `up` starts", ge=1, le=50)
+    workers: Count = _row(
+        0, "processes", ("edge",), "worker processes of each edge; 0: one a core", ge=0, le=256
+    )
+    public_edges: Addresses = _row(
+        (), "", ALL, "public base addresses of the edges, in order; otherwise where they listen"
+    )
+    keys_url: Address | None = _row(
+        None, "", ("origin", "admin", "edge"), "where keys is; otherwise on this machine"
+    )
+    origin_url: Address | None = _row(
+        None, "", ("admin", "edge"), "where origin is; otherwise on this machine"
+    )
+    tls_cert: File | None = _row(None, "", ("edge",), "certificate chain (PEM): the edges then speak TLS")
+    tls_key: File | None = _row(None, "", ("edge",), "private key (PEM) that belongs to tls-cert")
+    trusted_proxies: Networks = _row(
+        (), "", ("edge",), "networks of front proxies whose X-Forwarded-For names the viewer"
+    )
+
+    keys_database: Database = _row(
+        "", "", ("keys",), "database of keys; otherwise SQLite in the data directory"
+    )
+    catalogue_database: Database = _row(
+        "", "", ("origin",), "database of the catalogue; otherwise SQLite in the data directory"
+    )
+
+    redis: Redis = _row("auto", "", ("edge",), "second cache level: auto starts a server, none runs without")
+    redis_control: Redis = _row(
+        "auto", "", ("edge",), "pacing state shared by workers and edges: auto, none, address"
+    )
+    redis_memory: Size = _row("256M", "bytes", ("edge",), "memory of the Redis cache started here")
+    redis_server: Program = _row(
+        "", "", ("edge",), "Redis server program; otherwise one on the PATH, else the embedded one"
+    )
+    l1_memory: Size = _row("512M", "bytes", ("edge",), "RAM of the first cache level, for each edge")
+    l1_dir: File = _row(SHARED_MEMORY, "", ("edge",), "tmpfs that holds the first cache level")
+
+    ffmpeg: Program = _row("", "", ("origin",), "ffmpeg program; otherwise the one of its Python package")
+    require_jail: Switch = _row(
+        False, "", ("origin",), "refuse to ingest where ffmpeg cannot be jailed fully"
+    )
+    ingest_jobs: Count = _row(1, "jobs", ("origin",), "films ingested at the same time", ge=1, le=32)
+    upload_limit: Size = _row("64G", "bytes", ("origin",), "largest file that may be uploaded")
+    segment_duration: Duration = _row("4s", "seconds", ("origin",), "length of a media segment", gt=0, le=20)
+    key_period: Duration = _row(
+        "60s", "seconds", ("origin",), "length of media one content key covers", ge=4, le=300
+    )
+
+    pace_burst: Duration = _row(
+        "300s", "seconds of media", ("keys",), "media handed out at once at the start"
+    )
+    pace_rate: Number = _row(2.0, "× real time", ("keys",), "media handed out after that", gt=1.0, le=100)
+    pace_jump: Duration = _row("8s", "seconds of media", ("keys",), "media handed out at once after a seek")
+    pace_jumps: Count = _row(
+        10, "seeks", ("keys",), "seeks in store; one comes back each minute", ge=0, le=1000
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.port_base + FIRST_EDGE_PORT + self.edges > 65_535:
+            raise ValueError("port-base: the edges' ports would lie above 65535")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls-cert and tls-key belong together: one of them is missing")
+        if self.public_edges and len(self.public_edges) != self.edges:
+            raise ValueError(f"public-edges: {len(self.public_edges)} addresses for {self.edges} edges")
+        if not self.public_edges and ipaddress.ip_address(self.host).is_unspecified:
+            raise ValueError(
+                f"public-edges: with host {self.host} say under which addresses viewers reach the edges"
+            )
+        return self
+
+    @property
+    def keys(self) -> str:
+        """The base URL of the keys service."""
+        return self.keys_url or f"http://{_bracketed(self.service_host)}:{self.port_base}"
+
+    @property
+    def origin(self) -> str:
+        """The base URL of the origin service."""
+        return self.origin_url or f"http://{_bracketed(self.service_host)}:{self.port_base + 1}"
+
+    @property
+    def admin(self) -> str:
+        """The base URL of the admin console."""
+        return f"http://{_bracketed(self.service_host)}:{self.port_base + 2}"
+
+    def edge_port(self, index: int) -> int:
+        """The port the edge with this index (from 0) listens on."""
+        return self.port_base + FIRST_EDGE_PORT + index
+
+    @property
+    def public_bases(self) -> tuple[str, ...]:
+        """The public base URL of every edge: what links begin with and tokens are checked against."""
+        if self.public_edges:
+            return self.public_edges
+        scheme = "https" if self.tls_cert else "http"
+        return tuple(f"{scheme}://{_bracketed(self.host)}:{self.edge_port(i)}" for i in range(self.edges))
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
