@@ -1,0 +1,127 @@
+"""How a stored segment becomes a session's: AES-128-CBC in pieces, straight from the cached slices.
+
+HLS `AES-128` (RFC 8216 §4.3.2.4, §5.2): the whole resource in CBC with PKCS#7 padding, IV = media
+sequence number as 128-bit big-endian. The key already holds session, generation, rendition and period, so
+a (key, IV) never covers two plaintexts (SECURITY 3.3). Pieces go into pooled buffers with `update_into`:
+fresh memory for each body would cost more in page faults than the cipher itself.
+
+A transport may still hold a buffer after `send` returned. A buffer is reused only when a resize probe on
+its bytearray succeeds: CPython refuses to resize while any memoryview or C buffer onto it lives. The
+reference count shows that nobody holds the bytearray itself.
+"""
+
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Final
+
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+
+PIECE: Final = 256 * 1024  # plain bytes to one piece: a multiple of the block
+BLOCK: Final = 16
+_BUFFER: Final = PIECE + 2 * BLOCK  # update_into wants a block of room; the padded tail takes another
+_ONLY_OURS: Final = 2  # references while we look, at most: the local name and getrefcount's own argument
+
+
+def cipher_length(plain_length: int) -> int:
+    """Bytes of the encrypted body: always at least one byte of padding (PKCS#7)."""
+    return (plain_length // BLOCK + 1) * BLOCK
+
+
+def segment_iv(number: int) -> bytes:
+    """The implicit IV of segment `number`."""
+    return number.to_bytes(BLOCK, "big")
+
+
+class BufferPool:
+    """Buffers of one piece, used again once nobody else can see them. For one thread only."""
+
+    def __init__(self, kept: int = 64) -> None:
+        self._buffers: deque[bytearray] = deque()
+        self._kept = kept
+
+    def __len__(self) -> int:
+        return len(self._buffers)
+
+    def take(self) -> bytearray:
+        """A buffer of at least PIECE + 2 blocks that nothing else refers to."""
+        for _ in range(min(4, len(self._buffers))):  # the oldest are the likeliest to be free
+            buffer = self._buffers.popleft()
+            if sys.getrefcount(buffer) <= _ONLY_OURS and _resizable(buffer):
+                return buffer
+            self._buffers.append(buffer)
+        return bytearray(_BUFFER)
+
+    def give(self, buffer: bytearray) -> None:
+        """Hands a buffer back, whoever may still be reading it."""
+        if len(self._buffers) < self._kept:
+            self._buffers.append(buffer)
+
+
+def _resizable(buffer: bytearray) -> bool:
+    try:
+        buffer.append(0)
+        del buffer[-1]
+    except BufferError:  # a view or a transport still exports it
+        return False
+    return True
+
+
+class SegmentCipher:
+    """Encrypts one body, fed in order; every feed but the last is a multiple of 16 bytes."""
+
+    def __init__(self, key: bytes, number: int) -> None:
+        self._context: CipherContext = Cipher(AES(key), CBC(segment_iv(number))).encryptor()
+
+    def into(self, buffer: bytearray, plain: memoryview, *, last: bool) -> int:
+        """Encrypts up to PIECE bytes into the buffer, padded when `last`; how many bytes came out."""
+        whole = len(plain) - len(plain) % BLOCK
+        if whole != len(plain) and not last:
+            raise ValueError("only the last piece may end inside a block")
+        done = self._context.update_into(plain[:whole], buffer) if whole else 0
+        if last:
+            tail = bytes(plain[whole:])
+            missing = BLOCK - len(tail)
+            buffer[done : done + BLOCK] = self._context.update(tail + bytes([missing]) * missing)
+            done += BLOCK
+        return done
+
+
+async def encrypted(
+    key: bytes,
+    number: int,
+    length: int,
+    slice_at: Callable[[int], Awaitable[memoryview]],
+    pool: BufferPool,
+    stop: int,
+) -> AsyncIterator[memoryview]:
+    """The encrypted body in pieces up to byte `stop`, which may cut the last piece short.
+
+    `slice_at(i)` gives plain slice i of an object of `length` bytes; a slice of another length than asked
+    ends in ValueError. A piece is only valid until the next is asked for, unless the receiver keeps a
+    view of it.
+    """
+    cipher = SegmentCipher(key, number)
+    index = done = out = 0
+    while out < stop:
+        plain = await slice_at(index)
+        if (not plain and length) or done + len(plain) > length:
+            raise ValueError(f"slice {index} does not fit a body of {length} bytes")
+        done += len(plain)
+        for piece, last in _pieces(plain, at_end=done == length):
+            buffer = pool.take()
+            made = cipher.into(buffer, piece, last=last)
+            yield memoryview(buffer)[: min(made, stop - out)]
+            pool.give(buffer)
+            del buffer  # else this frame's own reference would keep it from being taken again
+            out += made
+            if out >= stop:
+                return
+        index += 1
+
+
+def _pieces(plain: memoryview, *, at_end: bool) -> Iterator[tuple[memoryview, bool]]:
+    for start in range(0, len(plain) or 1, PIECE):
+        yield plain[start : start + PIECE], at_end and start + PIECE >= len(plain)

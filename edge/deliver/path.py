@@ -1,0 +1,163 @@
+"""What a media request asks for: one canonical path and one token, read once from the raw request target.
+
+Everything later (token match, cache key, upstream request) uses the Route made here; nobody parses the
+target again. The token is a path parameter of the first segment (RFC 9246 path style); query style is
+taken on a link only. Names need no percent-encoding, so a `%` in a media path is never ours (SECURITY T5:
+encoded slashes, dots, NUL, overlong and odd forms all fall with it). Other query parameters, such as
+CMCD, are ignored. Pure.
+"""
+
+import enum
+import re
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from keys.names import asset_id, rendition_id
+from keys.problems import Problem
+
+TOKEN_NAME: Final = "URISigningPackage"  # noqa: S105 - the name of the attribute, not a token
+MAX_TARGET_BYTES: Final = 8192
+STREAM_PROTECTIONS: Final = ("aes",)  # what this release serves as streams
+
+_MEDIA = re.compile(rb"/v(?![A-Za-z0-9_.~-])")  # /v, /v;…, /v/…, and odd forms such as /v%3b…
+_FIRST = re.compile(rf"v;{TOKEN_NAME}=(.*)", re.DOTALL)
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,4096}(\.[A-Za-z0-9_-]{1,4096}){2}")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,=:@/-]*")  # RFC 3986 §3.3 pchar, less `%` and `;`
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
+
+
+class Kind(enum.Enum):
+    """What a media path names."""
+
+    LINK = "link"  # a link opens here: main.m3u8 without a protection
+    MULTIVARIANT = "multivariant"
+    MEDIA = "media"
+    INIT = "init"
+    SEGMENT = "segment"
+    KEY = "key"
+
+
+_Names = tuple[Kind, str, str, str, int]  # kind, asset, protection, rendition, number
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One thing asked for. All names are well formed; whether they exist is not known yet."""
+
+    kind: Kind
+    path: str  # canonical: no token, no query
+    token: str = field(repr=False)
+    asset: str
+    protection: str = ""  # empty on a link
+    rendition: str = ""  # empty for links and multivariant playlists
+    number: int = 0  # segment number, or key period
+
+
+def is_media(raw_path: bytes) -> bool:
+    """Whether this target is under `/v`, hence answered by `parse` and nobody else."""
+    return _MEDIA.match(raw_path) is not None
+
+
+def parse(raw_path: bytes, query: bytes = b"") -> Route:
+    """The route of a media target.
+
+    Problem bad_request when the target is no canonical path, forbidden when it lacks exactly one
+    well-formed token or names nothing that could exist: a stranger learns no more than that.
+    """
+    if len(raw_path) + len(query) > MAX_TARGET_BYTES:
+        raise _refused("target too long")
+    first, _, rest = _ascii(raw_path)[1:].partition("/")
+    token = _token(first, query)
+    segments = _segments(rest)
+    kind, asset, protection, rendition, number = _read(segments)
+    if first == "v" and kind is not Kind.LINK:
+        raise _refused("query style is for links")
+    return Route(kind, "/v/" + "/".join(segments), token, asset, protection, rendition, number)
+
+
+def check_target(raw_path: bytes) -> None:
+    """Refuses targets no route of ours could mean: Problem bad_request. For everything outside `/v`."""
+    decoded = unquote_to_bytes(raw_path)
+    try:
+        text = decoded.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _odd("not UTF-8") from None
+    # An encoded slash shows as one more slash after decoding than before.
+    if decoded.count(b"/") != raw_path.count(b"/") or "\\" in text or any(ord(c) < 32 for c in text):
+        raise _odd("encoded separator or control character")
+    if "//" in text or any(part in (".", "..") for part in text.split("/")):
+        raise _odd("empty or dot segment")
+
+
+def _token(first: str, query: bytes) -> str:
+    in_path = _FIRST.fullmatch(first)
+    found = [in_path[1]] if in_path else []
+    found += [
+        value.decode("latin-1")
+        for name, _, value in (pair.partition(b"=") for pair in re.split(rb"[&;]", query))
+        if name == TOKEN_NAME.encode()
+    ]
+    if not in_path and first != "v":
+        raise _odd("parameters of the first segment")
+    if len(found) != 1 or not _TOKEN.fullmatch(found[0]):
+        raise _refused("not exactly one well-formed token")
+    return found[0]
+
+
+def _segments(rest: str) -> list[str]:
+    if not _PLAIN_PATH.fullmatch(rest):
+        raise _odd("a character that needs no place in a media path")
+    segments = rest.split("/")
+    if any(part in ("", ".", "..") for part in segments):
+        raise _odd("empty or dot segment")
+    return segments
+
+
+def _read(segments: list[str]) -> _Names:
+    try:
+        match segments:
+            case [asset, "main.m3u8"]:
+                return Kind.LINK, asset_id(asset), "", "", 0
+            case [asset, protection, *tail] if protection in STREAM_PROTECTIONS:
+                kind, rendition, number = _inside(tail)
+                return kind, asset_id(asset), protection, rendition, number
+    except Problem as problem:
+        raise _refused(problem.detail) from None
+    raise _refused("no such route")
+
+
+def _inside(tail: list[str]) -> tuple[Kind, str, int]:
+    match tail:
+        case ["main.m3u8"]:
+            return Kind.MULTIVARIANT, "", 0
+        case [rendition, "index.m3u8"]:
+            return Kind.MEDIA, rendition_id(rendition), 0
+        case [rendition, "init.mp4"]:
+            return Kind.INIT, rendition_id(rendition), 0
+        case [rendition, name] if name.endswith(".m4s"):
+            return Kind.SEGMENT, rendition_id(rendition), _number(name[:-4])
+        case [rendition, "key", period]:
+            return Kind.KEY, rendition_id(rendition), _number(period)
+    raise _refused("no such route")
+
+
+def _number(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise _refused("not a number in canonical form")
+    return int(text)
+
+
+def _ascii(raw: bytes) -> str:
+    try:
+        return raw.decode("ascii")
+    except UnicodeDecodeError:
+        raise _odd("not ASCII") from None
+
+
+def _odd(why: str) -> Problem:
+    return Problem("bad_request", "This address is not well formed.", detail=why)
+
+
+def _refused(why: str) -> Problem:
+    return Problem("forbidden", detail=why)

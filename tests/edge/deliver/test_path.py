@@ -1,0 +1,238 @@
+"""Every target is refused or is exactly its canonical object (SECURITY T5, T7)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.deliver import path
+from edge.deliver.path import Kind, Route
+from keys.problems import Problem
+
+T = "aGVhZA.Ym9keQ.c2ln"
+V = f"/v;URISigningPackage={T}"
+SEGMENT = f"{V}/film/aes/720p/7.m4s"
+
+ODD = [
+    f"{V}/film/aes/720p/%37.m4s",  # an encoded unreserved character
+    f"{V}/film/aes/720p/7%2em4s",
+    f"{V}/film/aes/720p/7%2Em4s",
+    f"{V}/film%2faes/720p/7.m4s",
+    f"{V}/film%2Faes/720p/7.m4s",
+    f"{V}/film%5caes/720p/7.m4s",
+    f"{V}/film%252faes/720p/7.m4s",
+    f"{V}/film/aes/720p/7.m4s%00",
+    f"{V}/film/aes/720p/7.m4s%0a",
+    f"{V}/film/aes/720p/7.m4s%20",
+    f"{V}/film/aes/720p/7.m4s%3f",
+    f"{V}/film/aes/720p/7.m4s%23",
+    f"{V}/film/aes/720p/7.m4s%3bx",
+    f"{V}/film/aes/720p/7.m4s%",
+    f"{V}/film/aes/720p/7.m4s%zz",
+    f"{V}/film/aes/720p/%c0%ae%c0%ae/7.m4s",  # overlong dots
+    f"{V}/film/aes/720p/%e0%80%af/7.m4s",
+    f"{V}/film/aes/720p/%ff.m4s",
+    f"{V}/film/aes/720p/%uff0e%uff0e/7.m4s",
+    f"{V}/film/aes/720p/../720p/7.m4s",
+    f"{V}/film/aes/720p/./7.m4s",
+    f"{V}/film/aes/720p/%2e%2e/720p/7.m4s",
+    f"{V}/film/aes/720p/.%2e/7.m4s",
+    f"{V}/film/aes/720p/%2e/7.m4s",
+    f"{V}/../../etc/passwd",
+    f"{V}/..",
+    f"{V}/.",
+    f"{V}/film/aes/720p/..;/7.m4s",
+    f"{V}/film/aes/720p//7.m4s",
+    f"{V}//film/aes/720p/7.m4s",
+    f"{V}/film/aes/720p/7.m4s/",
+    f"{V}/",
+    f"{V}",
+    f"{V}/film/aes/720p/7.m4s;x",
+    f"{V}/film/aes/720p/7.m4s;x=y",
+    f"{V}/film;x/aes/720p/7.m4s",
+    f"{V}/film/aes;/720p/7.m4s",
+    f"{V}/film/aes/720p\\7.m4s",
+    f"{V}/film/aes/720p/7.m4s\x00",
+    f"{V}/film/aes/720p/7.m4s\x7f",
+    f"{V}/film/aes/720p/7.m4s\t",
+    f"{V}/film/aes/720p/7.m4s ",
+    f'{V}/film/aes/720p/"7.m4s',
+    f"{V}/film/aes/720p/<7>.m4s",
+    f"{V}/film/aes/720p/7.m4s^",
+    f"{V}/film/aes/720p/7.m4s|x",
+    f"{V}/film/aes/720p/7.m4s#x",
+    f"{V}/film/aes/720p/7.m4s?x",  # a raw question mark never reaches the path
+    "/v%3bURISigningPackage=" + T + "/film/main.m3u8",
+    "/v;urisigningpackage=" + T + "/film/main.m3u8",
+    "/v;x=y/film/main.m3u8",
+    "/v;/film/main.m3u8",
+    "/v;x;URISigningPackage=" + T + "/film/main.m3u8",
+    "/v;=/film/main.m3u8",
+]
+NOWHERE = [
+    f"{V}\\film/aes/720p/7.m4s",
+    "/v",
+    "/v/film/main.m3u8",
+    "/v/film/aes/720p/7.m4s",
+    "/v;URISigningPackage=/film/main.m3u8",
+    f"/v;URISigningPackage={T}=/film/main.m3u8",
+    f"/v;URISigningPackage={T}!!/film/main.m3u8",
+    f"/v;URISigningPackage={T}%0a/film/main.m3u8",
+    f"/v;URISigningPackage={T}.x/film/main.m3u8",
+    f"/v;URISigningPackage={T}.x.y/film/main.m3u8",
+    "/v;URISigningPackage=a.b/film/main.m3u8",
+    "/v;URISigningPackage=a..c/film/main.m3u8",
+    f"/v;URISigningPackage={T};x=y/film/main.m3u8",
+    f"/v;URISigningPackage={T};URISigningPackage={T}/film/main.m3u8",
+    f"{V}/film",
+    f"{V}/film/main.mpd",
+    f"{V}/film/MAIN.m3u8",
+    f"{V}/Film/main.m3u8",
+    f"{V}/film/main.m3u8.css",
+    f"{V}/film/clear/main.m3u8",
+    f"{V}/film/cbcs/720p/7.m4s",
+    f"{V}/film/AES/720p/7.m4s",
+    f"{V}/film/aes/720p",
+    f"{V}/film/aes/720p/7.ts",
+    f"{V}/film/aes/720p/7.mp4",
+    f"{V}/film/aes/720p/07.m4s",
+    f"{V}/film/aes/720p/-7.m4s",
+    f"{V}/film/aes/720p/+7.m4s",
+    f"{V}/film/aes/720p/7_0.m4s",
+    f"{V}/film/aes/720p/7e1.m4s",
+    f"{V}/film/aes/720p/.m4s",
+    f"{V}/film/aes/720p/9999999999.m4s",
+    f"{V}/film/aes/720P/7.m4s",
+    f"{V}/film/aes/{'r' * 33}/7.m4s",
+    f"{V}/{'f' * 65}/main.m3u8",
+    f"{V}/film/aes/720p/list",
+    f"{V}/film/aes/asset/asset.json",
+    f"{V}/film/aes/720p/key/0/x.css",
+    f"{V}/film/aes/720p/key/x",
+    f"{V}/film/aes/720p/key/00",
+    f"{V}/film/aes/720p/key",
+    f"{V}/film/aes/720p/init.mp4/x.css",
+]
+
+
+def refused(target: str, query: bytes = b"") -> str:
+    with pytest.raises(Problem) as caught:
+        path.parse(target.encode("latin-1"), query)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("target", ODD)
+def test_t5_a_target_that_is_no_canonical_path_is_400(target: str) -> None:
+    assert refused(target) == "bad_request"
+
+
+@pytest.mark.parametrize("target", NOWHERE)
+def test_t5_t7_a_target_that_names_nothing_or_lacks_one_token_is_the_one_403(target: str) -> None:
+    assert refused(target) == "forbidden"
+
+
+def test_t5_bytes_outside_ascii_are_400() -> None:
+    for odd in ("é".encode(), b"\xff", b"\xc0\xae", b"\xed\xa0\x80"):
+        with pytest.raises(Problem) as caught:
+            path.parse(V.encode() + b"/film/aes/720p/" + odd)
+        assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("target", "route"),
+    [
+        (f"{V}/film/main.m3u8", Route(Kind.LINK, "/v/film/main.m3u8", T, "film")),
+        (
+            f"{V}/film/aes/main.m3u8",
+            Route(Kind.MULTIVARIANT, "/v/film/aes/main.m3u8", T, "film", "aes"),
+        ),
+        (
+            f"{V}/film/aes/720p/index.m3u8",
+            Route(Kind.MEDIA, "/v/film/aes/720p/index.m3u8", T, "film", "aes", "720p"),
+        ),
+        (
+            f"{V}/film/aes/720p/init.mp4",
+            Route(Kind.INIT, "/v/film/aes/720p/init.mp4", T, "film", "aes", "720p"),
+        ),
+        (SEGMENT, Route(Kind.SEGMENT, "/v/film/aes/720p/7.m4s", T, "film", "aes", "720p", 7)),
+        (
+            f"{V}/film/aes/audio/key/12",
+            Route(Kind.KEY, "/v/film/aes/audio/key/12", T, "film", "aes", "audio", 12),
+        ),
+        (f"{V}/main.m3u8/main.m3u8", None),
+    ],
+)
+def test_a_canonical_target_is_exactly_its_route(target: str, route: Route | None) -> None:
+    if route is None:
+        assert refused(target) == "forbidden"  # no asset ID holds a dot
+    else:
+        assert path.parse(target.encode()) == route
+
+
+def test_a_link_may_carry_its_token_in_the_query_and_nothing_else_may() -> None:
+    token = f"URISigningPackage={T}".encode()
+    assert path.parse(b"/v/film/main.m3u8", b"a=b&" + token).token == T
+    assert path.parse(b"/v/film/main.m3u8", token + b"&CMCD=x").path == "/v/film/main.m3u8"
+    assert refused("/v/film/aes/main.m3u8", token) == "forbidden"
+    assert refused("/v/film/aes/720p/7.m4s", token) == "forbidden"
+
+
+def test_t3_two_tokens_in_one_url_are_refused() -> None:
+    token = f"URISigningPackage={T}".encode()
+    assert refused(f"{V}/film/main.m3u8", token) == "forbidden"
+    assert refused(SEGMENT, b"x=1&" + token) == "forbidden"
+    assert refused("/v/film/main.m3u8", token + b"&" + token) == "forbidden"
+
+
+def test_other_query_parameters_change_nothing() -> None:
+    plain = path.parse(SEGMENT.encode())
+    assert path.parse(SEGMENT.encode(), b"CMCD=br%3D3200%2Csid%3D%22x%22&_HLS_skip=YES&%00=%ff") == plain
+
+
+def test_a_target_too_long_is_refused() -> None:
+    assert refused(SEGMENT, b"x" * path.MAX_TARGET_BYTES) == "forbidden"
+
+
+def test_t21_a_route_does_not_print_its_token() -> None:
+    assert T not in repr(path.parse(SEGMENT.encode()))
+
+
+@pytest.mark.parametrize("target", [b"/v", b"/v;x", b"/v/x", b"/v%3b", b"/v\\x", b"/v\xff"])
+def test_what_starts_like_media_is_media(target: bytes) -> None:
+    assert path.is_media(target)
+
+
+@pytest.mark.parametrize("target", [b"/", b"/watch/", b"/vendor", b"/v.txt", b"/V;x", b"//v;x", b"/healthz"])
+def test_what_does_not_start_like_media_is_not(target: bytes) -> None:
+    assert not path.is_media(target)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/watch/../secrets", b"/watch/%2e%2e/x", b"/watch/.%2E/x", b"/watch%2fx", b"/watch%5cx",
+        b"/watch/\\x", b"/watch/%00", b"/watch/%0d%0ax", b"//watch/", b"/watch//x",
+        b"/watch/%ff", b"/watch/%c0%ae", b"/watch/.",
+    ],
+)  # fmt: skip
+def test_t5_odd_targets_outside_media_are_400(target: bytes) -> None:
+    with pytest.raises(Problem) as caught:
+        path.check_target(target)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "target", [b"/", b"/watch/", b"/watch/vendor/hls.min.js", b"/watch/a%20b", b"/caf%c3%a9"]
+)
+def test_ordinary_targets_outside_media_pass(target: bytes) -> None:
+    path.check_target(target)
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60))
+def test_t5_any_bytes_are_a_route_or_a_refusal(tail: bytes, query: bytes) -> None:
+    for target in (b"/v" + tail, V.encode() + b"/" + tail):
+        try:
+            route = path.parse(target, query)
+        except Problem as problem:
+            assert problem.status in (400, 403)
+        else:
+            assert route.path.startswith("/v/") and ";" not in route.path and "%" not in route.path
