@@ -1,0 +1,30 @@
+# make demo    everything on this machine: a sample film, links to play it, the admin page
+# make test    all tests            make check   format, lint, types, tests
+# make setup   only the set-up, which every target does by itself; the command is then .venv/bin/sluice
+.PHONY: setup demo test check lock
+.DEFAULT_GOAL := setup
+
+py := .venv/bin/python
+
+setup:
+	@deploy/setup/setup.sh
+
+.PHONY: setup-dev
+setup-dev:
+	@deploy/setup/setup.sh --dev
+
+demo: setup
+	@.venv/bin/sluice demo $(ARGS)
+
+test: setup-dev
+	$(py) -m pytest $(ARGS)
+
+check: setup-dev
+	$(py) -m ruff format --check .
+	$(py) -m ruff check .
+	$(py) -m mypy
+	$(py) -m pytest
+
+# Pins every package anew, with hashes and without index addresses.
+lock:
+	@deploy/setup/lock.sh
