@@ -1,0 +1,78 @@
+"""Signing keys in their turn: one active, the others retiring until all they signed has expired.
+
+Answers: which key signs now, which keys verifiers must know, and what the ring is after a rotation. Pure;
+where the ring is kept, wrapped by the root key, is for the stores.
+"""
+
+import json
+from dataclasses import dataclass
+
+from keys.names import b64url, b64url_decode
+from keys.signing import SigningKey
+
+
+@dataclass(frozen=True, slots=True)
+class RingKey:
+    """A key in the ring. `retires`: None while it signs, else when verifiers may forget it (epoch s)."""
+
+    key: SigningKey
+    retires: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Newest first. Exactly one key is active."""
+
+    keys: tuple[RingKey, ...]
+
+    def __post_init__(self) -> None:
+        if sum(ring_key.retires is None for ring_key in self.keys) != 1:
+            raise ValueError("a keyring has exactly one active key")
+        if len({ring_key.key.kid for ring_key in self.keys}) != len(self.keys):
+            raise ValueError("a keyring has no key twice")
+
+    @classmethod
+    def of(cls, key: SigningKey) -> "Keyring":
+        """A ring of one."""
+        return cls((RingKey(key),))
+
+    @property
+    def active(self) -> SigningKey:
+        """The key that signs now."""
+        return next(ring_key.key for ring_key in self.keys if ring_key.retires is None)
+
+    def public_jwks(self, now: float) -> list[dict[str, str]]:
+        """What verifiers must know at `now`, newest first."""
+        return [ring_key.key.public_jwk() for ring_key in self.trimmed(now).keys]
+
+    def rotated(self, new: SigningKey, now: float, longest_token_s: float) -> "Keyring":
+        """The ring in which `new` signs. The key before it retires once its longest token has expired."""
+        retiring = tuple(
+            RingKey(ring_key.key, now + longest_token_s) if ring_key.retires is None else ring_key
+            for ring_key in self.trimmed(now).keys
+        )
+        return Keyring((RingKey(new), *retiring))
+
+    def trimmed(self, now: float) -> "Keyring":
+        """The ring without the keys that have retired."""
+        return Keyring(tuple(k for k in self.keys if k.retires is None or k.retires > now))
+
+    def without(self, kid: str) -> "Keyring":
+        """The ring without a retiring key, at once: it leaked. ValueError for the active one: rotate it."""
+        return Keyring(tuple(k for k in self.keys if k.key.kid != kid))
+
+    def to_json(self) -> bytes:
+        """The ring with its private keys. A secret: wrap it before it is stored."""
+        rows = [{"key": b64url(k.key.to_json()), "retires": k.retires} for k in self.keys]
+        return json.dumps({"keys": rows}, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Keyring":
+        """The ring as `to_json` wrote it. ValueError, which never quotes the content, when it is none."""
+        try:
+            rows = json.loads(data)["keys"]
+            return cls(
+                tuple(RingKey(SigningKey.from_json(b64url_decode(r["key"])), r["retires"]) for r in rows)
+            )
+        except (ValueError, KeyError, TypeError):
+            raise ValueError("not a keyring") from None
