@@ -1,0 +1,61 @@
+"""Brings a catalogue to the newest schema at start, by alembic without its command line or ini file.
+
+Safe when several processes start together: one does the work inside one transaction, the others wait for it
+and find nothing left to do. On SQLite a lock file orders them as well, because switching to WAL cannot wait
+its turn.
+"""
+
+import asyncio
+import fcntl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.engine import Connection
+
+from keys.database import Database
+
+SCRIPTS: Final = Path(__file__).parent
+VERSION_TABLE: Final = "origin_version"
+
+
+async def upgrade(url: str) -> None:
+    """Make or migrate the catalogue at `sqlite:///path` (its folder too) or `postgresql://…`."""
+    database = Database(url)
+    try:
+        async with _alone(database):
+            if database.is_sqlite:
+                await _use_wal(database)
+            async with database.write("origin migrations") as connection:
+                await connection.run_sync(_run)
+    finally:
+        await database.close()
+
+
+def _run(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+async def _use_wal(database: Database) -> None:
+    async with database.engine.connect() as connection:
+        raw = await connection.get_raw_connection()
+        await raw.driver_connection.execute("PRAGMA journal_mode=WAL")  # type: ignore[union-attr]
+
+
+@asynccontextmanager
+async def _alone(database: Database) -> AsyncIterator[None]:
+    path = database.url.database
+    if not database.is_sqlite or not path:
+        yield
+        return
+    file = Path(f"{path}.lock")
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with file.open("w") as handle:  # noqa: ASYNC230 - empty, and at start only
+        await asyncio.to_thread(fcntl.flock, handle, fcntl.LOCK_EX)  # freed when the file closes, or we die
+        yield
