@@ -25,7 +25,7 @@ def display_name(text: str, fallback: str = "Untitled") -> str:
 
 
 def clean_line(text: str, fallback: str = "Untitled") -> str:
-    """The text without control, bidirectional and other invisible characters, white space folded to single blanks."""
+    """The text without control, bidirectional and other invisible characters, blanks folded to one."""
     folded = " ".join(text.split())
     shown = "".join(c for c in folded if unicodedata.category(c) not in _HIDDEN)
     return shown.strip(" .")[:MAX_NAME].strip() or fallback

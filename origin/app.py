@@ -1,0 +1,89 @@
+"""The origin service as one Starlette application: API, pages, blobs for edges, health and counters.
+
+Only puts together what it is given and starts and stops the jobs with the server; `deploy` opens databases
+and makes clients.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, Protocol
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from origin.access import AdminAccess
+from origin.api import Api, AssetJobs
+from origin.delivery import PREFIX, Delivery
+from origin.headers import BrowserHeaders
+from origin.incoming import Incoming
+from origin.metrics import CONTENT_TYPE, Metrics
+from origin.nodes import NodeDirectory
+from origin.pages import Pages
+from origin.refusals import handlers
+from origin.store.blobs import BlobStore
+from origin.store.catalogue import Catalogue
+from origin.uploads import Intake, Uploads
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Jobs(Intake, AssetJobs, Protocol):
+    """What the application needs of ingest besides: to be started and stopped with it."""
+
+    def running(self) -> AbstractAsyncContextManager[object]:
+        """Works while entered."""
+
+
+def create_app(
+    *,
+    catalogue: Catalogue,
+    blobs: BlobStore,
+    jobs: Jobs,
+    incoming: Incoming,
+    trust: Callable[[], Awaitable[Mapping[str, Any]]],
+    admin_token: str,
+    now: Callable[[], float] = time.time,
+    clock: Callable[[], float] = time.monotonic,
+) -> Starlette:
+    """The application.
+
+    `trust` is `KeysClient.trust`; the catalogue is open, and closing it is the caller's.
+    """
+    metrics = Metrics()
+    access = AdminAccess(admin_token, now)
+    nodes = NodeDirectory(trust, now=now, clock=clock)
+    uploads = Uploads(incoming, jobs)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        left = incoming.sweep(set(await catalogue.upload_paths()))
+        if left:
+            _LOG.info("removed %d files of uploads that were cut off", left)
+        async with jobs.running():
+            yield
+
+    async def counters(request: Request) -> Response:
+        return Response(metrics.render(), headers={"content-type": CONTENT_TYPE})
+
+    return Starlette(
+        routes=[
+            Mount(PREFIX.rstrip("/"), Delivery(blobs, nodes.check, metrics.count)),
+            Route("/healthz", _health, methods=["GET"]),
+            Route("/metrics", counters, methods=["GET"]),
+            *Api(access, catalogue, jobs, uploads, metrics).routes(),
+            *Pages(access, uploads, metrics).routes(),
+        ],
+        middleware=[Middleware(BrowserHeaders)],
+        exception_handlers=handlers(),
+        lifespan=lifespan,
+    )
+
+
+async def _health(request: Request) -> Response:
+    return JSONResponse({"status": "ok"})
