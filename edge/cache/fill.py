@@ -1,0 +1,260 @@
+"""One fill: an object's missing slices brought from the origin by one request, handed out while they arrive.
+
+Inside a worker everybody who waits for a slice of the object waits on the same `Fill`. It first looks in L1
+and L2 (another worker or node may be filling), and asks the origin only while it holds the claims. When their
+holder dies, another's Fill takes over with what is missing then. Each slice is checked before anybody sees it
+(levels.py).
+
+A fill goes on while somebody still wants slices, whoever began it; when nobody does it stops at the next
+slice, or finishes if more than 80 % are there (SECURITY F20). A body that is cut is resumed by Range, 3 times
+at most (F4); a slice that is not the listed one is fetched again, twice at most (F5).
+"""
+
+import asyncio
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Final, Protocol
+from weakref import WeakSet
+
+from edge.cache.claims import Claims
+from edge.cache.counters import Count, ignore
+from edge.cache.levels import Levels, Target, settled
+from edge.cache.slices import ObjectId, sealed_span
+from edge.cache.upstream import Cut, OriginClient
+from keys.problems import Problem
+from origin.media.seal import SLICE, TAG, BadSlice, sealed_length, slice_length
+
+_LOG: Final = logging.getLogger(__name__)
+TRIES_AGAIN: Final[dict[type[Exception], int]] = {Cut: 3, BadSlice: 2}
+FINISH_SHARE: Final = (
+    0.8  # of the object's bytes: with more than that in hand, a fill nobody waits for finishes
+)
+_RECENT: Final = 16  # slices a fill keeps for its own worker, also when L1 has no room for them
+_SETTLE_S: Final = 1.0  # the claim is held this long for L2 to have it all, so that other nodes find it there
+
+
+class Reader(Protocol):
+    """Whoever reads an object. A fill holds it weakly: a reader that is gone wants nothing."""
+
+    def wants(self) -> range:
+        """Indexes of the slices it has still to read."""
+
+
+class Fill:
+    """The fill of one object in this worker. Made by `Fills`; ends by itself."""
+
+    def __init__(
+        self, target: Target, levels: Levels, claims: Claims, origin: OriginClient, count: Count
+    ) -> None:
+        self._target, self._levels, self._claims, self._origin = target, levels, claims, origin
+        self._count = count
+        self._readers: WeakSet[Reader] = WeakSet()
+        self._waiters: dict[int, set[asyncio.Future[memoryview | None]]] = {}
+        self._recent: OrderedDict[int, memoryview] = OrderedDict()
+        self._at = 0  # the slice the origin is to send next
+
+    def join(self, reader: Reader) -> None:
+        """Count this reader among those who want slices."""
+        self._readers.add(reader)
+
+    async def wait(self, reader: Reader, index: int) -> memoryview | None:
+        """The slice once it is there; None when the fill ended without it: look again. Problem: it failed."""
+        self.join(reader)
+        if index in self._recent:
+            return self._recent[index]
+        future: asyncio.Future[memoryview | None] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(index, set()).add(future)
+        try:
+            return await future
+        finally:
+            self._leave(index, future)
+
+    async def run(self) -> None:
+        """Fill while somebody waits. Raises nothing: those who wait get the Problem."""
+        problem: Problem | None = None
+        try:
+            await self._work()
+        except Problem as exc:
+            self._count("fills_failed", 1)
+            _LOG.warning("fill of %s failed: %s", self._target.id.text(), exc)
+            problem = exc
+        except asyncio.CancelledError:
+            problem = Problem("unavailable", detail="the cache is closing")
+            raise
+        except Exception:
+            _LOG.exception("fill of %s failed", self._target.id.text())
+            problem = Problem("internal", detail="a fill failed")
+        finally:
+            self.end(problem)
+
+    def end(self, problem: Problem | None) -> None:
+        """Nobody waits any longer: they look again, or get the Problem."""
+        for future in [f for waiting in self._waiters.values() for f in waiting if not f.done()]:
+            if problem is None:
+                future.set_result(None)
+            else:  # each waiter its own: an exception raised twice mixes their tracebacks
+                future.set_exception(_again(problem))
+
+    async def _work(self) -> None:
+        began = self._claims.now()
+        alone = self._levels.store is None and not self._levels.memory.shared
+        look_in_store = True
+        while self._waiters:
+            if await self._serve(store=look_in_store):
+                continue
+            if alone:  # nobody could see what another worker fetched
+                await self._fetch()
+                continue
+            with self._claims.node_turn(self._target.id, began) as ours:
+                if ours:
+                    await self._lead()
+            if not ours:
+                look_in_store = not self._levels.memory.shared  # a worker of this node puts it into L1
+                await self._claims.pause()
+
+    async def _lead(self) -> None:
+        """With the node's claim: fetch, or take from L2 what another node fetches."""
+        while self._waiters and not await self._serve(store=True):
+            async with self._claims.fleet_turn(self._target.id) as ours:
+                # The last holder may have finished between our look and our turn.
+                if ours and not await self._serve(store=True):
+                    await self._fetch()
+            if not ours:
+                await self._claims.pause()
+
+    async def _serve(self, *, store: bool) -> bool:
+        """Hand out what the caches have of what is waited for; whether that was anything."""
+        served = False
+        for index in sorted(self._waiters):
+            if store:
+                found = await self._levels.find(self._target, index)
+            else:
+                found = self._levels.in_memory(self._target, index)
+            if found is not None:
+                self._deliver(index, found)
+                served = True
+        return served
+
+    async def _fetch(self) -> None:
+        """Bring the missing slices from the first awaited on, by one request if nothing goes wrong."""
+        if not self._waiters:
+            return
+        first = min(self._waiters)
+        stop = max([first + 1, *(wanted.stop for reader in self._readers if (wanted := reader.wants()))])
+        run = await self._levels.missing_run(self._target, first, stop)
+        self._count("fills", 1)
+        storing: list[asyncio.Task[None]] = []
+        failures: Counter[type[Exception]] = Counter()
+        self._at = run.start
+        while self._at < run.stop:
+            try:
+                if not await self._bring(range(self._at, run.stop), storing):
+                    self._count("fills_abandoned", 1)
+                    break
+            except (Cut, BadSlice) as exc:
+                failures[type(exc)] += 1
+                self._count("bad_slices", int(isinstance(exc, BadSlice)))
+                if failures[type(exc)] > TRIES_AGAIN[type(exc)]:
+                    raise Problem("bad_upstream", detail=f"{dict(failures)}: {exc}") from exc
+                self._count("fill_resumes", 1)
+        await settled(storing, _SETTLE_S)
+
+    async def _bring(self, run: range, storing: list[asyncio.Task[None]]) -> bool:
+        """One request for a run of slices, each handed out as it comes. False: stopped, as nobody waits."""
+        async with aclosing(self._arriving(run)) as arriving:
+            async for index, sealed in arriving:
+                plain, task = self._levels.keep(self._target, index, sealed)
+                if task is not None:
+                    storing.append(task)
+                self._deliver(index, plain)
+                self._at = index + 1
+                if self._at < run.stop and self._nobody_waits():
+                    return False
+        return True
+
+    async def _arriving(self, run: range) -> AsyncGenerator[tuple[int, bytearray], None]:
+        """Each sealed slice of the run, once all of it came. Cut or Problem when the rest will not come."""
+        length = self._target.digest.length
+        start, stop = sealed_span(run, length)
+        whole = stop - start == sealed_length(length)
+        index, buffer = run.start, bytearray()
+        stream = self._origin.stream(self._target.id.path(), start, stop, whole=whole)
+        async with aclosing(stream):
+            async for chunk in stream:
+                buffer += chunk
+                while index < run.stop and len(buffer) >= (size := slice_length(length, index) + TAG):
+                    sealed, buffer = buffer[:size], buffer[size:]
+                    yield index, sealed
+                    index += 1
+
+    def _deliver(self, index: int, plain: memoryview) -> None:
+        self._recent[index] = plain
+        while len(self._recent) > _RECENT:
+            self._recent.popitem(last=False)
+        for future in self._waiters.pop(index, ()):
+            if not future.done():
+                future.set_result(plain)
+
+    def _leave(self, index: int, future: "asyncio.Future[memoryview | None]") -> None:
+        waiting = self._waiters.get(index)
+        if waiting is not None:
+            waiting.discard(future)
+            if not waiting:
+                del self._waiters[index]
+
+    def _nobody_waits(self) -> bool:
+        if self._at * SLICE > FINISH_SHARE * self._target.digest.length:
+            return False
+        return not self._waiters and not any(reader.wants() for reader in self._readers)
+
+
+class Fills:
+    """The fills under way in this worker."""
+
+    def __init__(
+        self, levels: Levels, claims: Claims, origin: OriginClient, *, count: Count = ignore
+    ) -> None:
+        self._make: Callable[[Target], Fill] = lambda target: Fill(target, levels, claims, origin, count)
+        self._running: dict[ObjectId, tuple[Fill, asyncio.Task[None]]] = {}
+
+    @property
+    def running(self) -> int:
+        """How many there are."""
+        return len(self._running)
+
+    def join(self, target: Target, reader: Reader) -> None:
+        """Let the fill of this object, if one runs, know of one more reader."""
+        running = self._running.get(target.id)
+        if running is not None:
+            running[0].join(reader)
+
+    async def wait(self, target: Target, reader: Reader, index: int) -> memoryview | None:
+        """The slice from the object's fill, which is begun if none runs. None: look again."""
+        running = self._running.get(target.id)
+        if running is None:
+            fill = self._make(target)
+            task = asyncio.create_task(self._run(target.id, fill), name=f"fill {target.id.text()}")
+            self._running[target.id] = running = (fill, task)
+        return await running[0].wait(reader, index)
+
+    async def close(self) -> None:
+        """Stop all fills; who waits gets Problem unavailable."""
+        running = list(self._running.values())
+        for _, task in running:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in running), return_exceptions=True)
+        for fill, _ in running:  # also those whose task never came to run
+            fill.end(Problem("unavailable", detail="the cache is closing"))
+        self._running.clear()
+
+    async def _run(self, object_id: ObjectId, fill: Fill) -> None:
+        try:
+            await fill.run()
+        finally:  # in the step in which it ends, so that nobody joins a fill that is over
+            self._running.pop(object_id, None)
+
+
+def _again(problem: Problem) -> Problem:
+    return Problem(problem.code, problem.message, detail=problem.detail, retry_after_s=problem.retry_after_s)
