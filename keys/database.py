@@ -1,8 +1,9 @@
-"""One relational database, SQLite or PostgreSQL: how it is opened, read in, written in and brought up to date.
+"""One relational database, SQLite or PostgreSQL: how it is opened, read in and written in.
 
-SQLite by aiosqlite in WAL mode, where every writer begins IMMEDIATE and so waits its turn instead of failing half-way.
-PostgreSQL by asyncpg, where a writer that must be alone names what it locks. Both give the same promise: of two
-transactions with one lock name, the second sees all the first did. Tables and statements live with the stores.
+SQLite by aiosqlite in WAL mode, where every writer begins IMMEDIATE and so waits its turn instead of
+failing half-way. PostgreSQL by asyncpg, where a writer that must be alone names what it locks. Both promise
+the same: of two transactions with one lock name, the second sees all the first did. Statements live with
+the stores.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ _WRITES: Final = "sluice_writes"
 
 
 def database_url(text_or_url: str) -> URL:
-    """The URL with the asynchronous driver. ValueError for a database that is neither SQLite nor PostgreSQL."""
+    """The URL with the asynchronous driver. ValueError for what is neither SQLite nor PostgreSQL."""
     url = make_url(text_or_url)
     name = url.get_backend_name()
     if name not in _DRIVERS:
@@ -59,9 +60,7 @@ class Database:
                 )
             yield connection
 
-    async def insert_once(
-        self, connection: AsyncConnection, table: Table, values: Mapping[str, Any]
-    ) -> bool:
+    async def insert_once(self, connection: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:
         """Insert a row unless its primary key is there. Whether it was inserted."""
         insert = sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
         result = await connection.execute(insert.values(**values).on_conflict_do_nothing())

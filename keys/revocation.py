@@ -1,8 +1,9 @@
-"""What was taken back: the versioned log of revocations, and the set that keys and edges ask on every request.
+"""What was taken back: the versioned log of revocations, and the set that is asked on every request.
 
-The log lives in the keys database (`keys.stores`); this is its pure half. Versions count 1, 2, 3, … without holes, so
-a reader who is handed a hole knows that he missed something and starts again from 0. Entries are names, never token
-text: a re-encoded token says the same names (SECURITY T4). Each counts until every token it could concern has expired.
+The log lives in the keys database (`keys.stores`); this is its pure half, for keys and edges. Versions
+count 1, 2, 3, … without holes, so a reader who is handed a hole knows that he missed something and starts
+again from 0. Entries are names, never token text: a re-encoded token says the same names (SECURITY T4).
+Each counts until every token it could concern has expired.
 """
 
 from collections.abc import Iterable, Mapping
@@ -38,7 +39,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """An answer to "what is new after version V": the log's newest version, the entries after V, keys' clock."""
+    """An answer to "what is new after V": the log's newest version, the entries after V, keys' clock."""
 
     version: int
     entries: tuple[Entry, ...]
@@ -78,7 +79,7 @@ class RevocationSet:
         return len(self._until)
 
     def apply(self, feed: Feed) -> bool:
-        """Take in an answer. False at a gap: what came is kept, and `version` is 0, so the next asks for everything.
+        """Take in an answer. False at a gap: `version` is 0 then, and so the next question is for everything.
 
         Nothing is ever un-revoked here: an entry leaves only when its own time is over.
         """

@@ -1,7 +1,7 @@
 """When does a link open a session, when does it give the same one again, when is it refused (DESIGN 3 and 4)?
 
-Pure: the history of a link comes in as values, a decision goes out; `keys.opening` asks and carries it out inside one
-transaction. What the token says was verified before (`keys.tokens`), what is revoked is asked before
+Pure: the history of a link comes in as values, a decision goes out; `keys.store_sessions` carries it out
+inside one transaction. What the token says was verified before (`keys.tokens`), what is revoked asked
 (`keys.revocation`). Times are seconds since the epoch, durations seconds.
 """
 
@@ -32,7 +32,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One verified wish to open: who signed, which link, what for, from where. `generation` is the published one."""
+    """One verified wish to open: who signed, which link, what for (`generation` is published), from where."""
 
     iss: str
     kid: str
@@ -77,6 +77,16 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Activity:
+    """What one node saw of a session since it last told: when last, requests, bytes, seconds of media."""
+
+    at: float
+    requests: int
+    bytes: int
+    media_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """What the database knows of a link: was it ever used, and the sessions opened in the last minute."""
 
@@ -110,7 +120,7 @@ Decision = New | Again | Refuse
 
 
 def decide_open(request: Request, history: History, rules: Rules, now: float) -> Decision:
-    """Whether this link opens a session now. Idempotent for OPEN_AGAIN_S for one link, asset and client network."""
+    """Whether this link opens a session now. Idempotent for OPEN_AGAIN_S in (link, asset, client network)."""
     network = client_network(request.client_ip)
     for session in history.recent:
         if _is_repeat(session, request, network, now):
@@ -132,7 +142,7 @@ def _is_repeat(session: Session, request: Request, network: str, now: float) -> 
 
 
 def session_end(cap_s: int | None, rules: Rules, now: float) -> int:
-    """The absolute end of a session opened now: the link's cap, never beyond the site's maximum. Whole seconds."""
+    """The end of a session opened now: the link's cap, never beyond the site's maximum. Whole seconds."""
     length = rules.maximum_s if cap_s is None else min(cap_s, rules.maximum_s)
     return int(now) + length
 
@@ -167,7 +177,7 @@ def client_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 
 
 def client_network(text: str) -> str:
-    """The /24 (IPv4) or /64 (IPv6) around an address, as CIDR: what counts as one client. ValueError as above."""
+    """The /24 (IPv4) or /64 (IPv6) around an address, as CIDR: what counts as one client."""
     address = client_address(text)
     prefix = _IPV4_PREFIX if address.version == 4 else _IPV6_PREFIX
     return str(ipaddress.ip_network((address, prefix), strict=False))

@@ -1,6 +1,6 @@
-"""The tables of the keys database, as SQLAlchemy Core sees them. `keys.migrations` makes them, `keys.stores` uses them.
+"""The tables of the keys database, as SQLAlchemy Core sees them; `keys.migrations` makes them.
 
-Times are seconds since the epoch as floats. Wrapped keys are `keys.hierarchy`'s; nothing here opens without the root key.
+Times are seconds since the epoch. Wrapped keys are `keys.hierarchy`'s: none opens without the root key.
 """
 
 from typing import Final
@@ -33,7 +33,6 @@ service_keys: Final = Table(  # the service's own keys, wrapped by the root key
     "service_keys",
     metadata,
     Column("purpose", String(32), primary_key=True),
-    Column("kid", String(64), primary_key=True),
     Column("wrapped", LargeBinary, nullable=False),
     Column("created", Double, nullable=False),
 )

@@ -1,7 +1,8 @@
 """Brings a keys database to the newest schema at start, by alembic without its command line or ini file.
 
-Safe when several processes start together: one does the work inside one transaction, the others wait for it and find
-nothing left to do. On SQLite a lock file orders them as well, because switching to WAL cannot wait its turn.
+Safe when several processes start together: one does the work inside one transaction, the others wait for it
+and find nothing left to do. On SQLite a lock file orders them too, because switching to WAL cannot wait its
+turn.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import fcntl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from alembic import command
 from alembic.config import Config
@@ -49,8 +50,15 @@ async def _alone(database: Database) -> AsyncIterator[None]:
     if not database.is_sqlite or path in (None, "", ":memory:"):
         yield
         return
-    file = Path(f"{path}.lock")
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with file.open("w") as handle:
-        await asyncio.to_thread(fcntl.flock, handle, fcntl.LOCK_EX)  # freed when the file closes, or we die
+    handle = await asyncio.to_thread(_locked, Path(f"{path}.lock"))
+    try:
         yield
+    finally:
+        handle.close()  # frees the lock, as our death would
+
+
+def _locked(path: Path) -> IO[str]:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = path.open("w")
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    return handle

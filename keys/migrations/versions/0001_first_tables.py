@@ -27,7 +27,6 @@ def _tables_of_keys() -> None:
     op.create_table(
         "service_keys",
         sa.Column("purpose", sa.String(32), primary_key=True),
-        sa.Column("kid", sa.String(64), primary_key=True),
         sa.Column("wrapped", sa.LargeBinary, nullable=False),
         sa.Column("created", sa.Double, nullable=False),
     )

@@ -1,0 +1,263 @@
+"""The keys service over HTTP: each row of its table proves the caller, reads, asks the service, answers.
+
+What is done is `keys.service`'s; who may ask is `keys.access`'s. Every refusal is a Problem body; an
+unforeseen error is `internal`, with its trace in the log under the same ID and nothing of it in the answer.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from keys.problems import Problem
+from keys.service import KeysService
+from keys.sessions import Activity
+from keys.strict_json import strict_object
+
+MAX_BODY: Final = 64 * 1024  # bytes
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+log = logging.getLogger(__name__)
+
+
+def create_app(service: KeysService) -> Starlette:
+    """The application. Its lifespan runs the service's background work, and closes the service at the end."""
+    endpoints = _Endpoints(service)
+    return Starlette(
+        routes=[_route(method, path, getattr(endpoints, name)) for method, path, name in _TABLE],
+        exception_handlers={HTTPException: _routing_refusal},
+        lifespan=_lifespan(service),
+    )
+
+
+_TABLE: Final = (
+    ("GET", "/healthz", "health"),
+    ("GET", "/.well-known/jwks.json", "jwks"),
+    ("POST", "/v1/enrol", "enrol"),
+    ("GET", "/v1/trust", "trust"),
+    ("POST", "/v1/sessions", "open_session"),
+    ("GET", "/v1/sessions", "sessions"),
+    ("POST", "/v1/leases", "lease"),
+    ("GET", "/v1/revocations", "revocations"),
+    ("POST", "/v1/revocations", "revoke"),
+    ("POST", "/v1/activity", "activity"),
+    ("POST", "/v1/generations", "new_generation"),
+    ("POST", "/v1/generations/{asset}/{generation}/publish", "publish"),
+    ("DELETE", "/v1/assets/{asset}", "delete_asset"),
+)
+
+
+class _Endpoints:
+    def __init__(self, service: KeysService) -> None:
+        self._service = service
+        self._access = service.access
+
+    async def health(self, request: Request) -> Response:
+        return _json({"status": "ok"})
+
+    async def jwks(self, request: Request) -> Response:
+        return _json(self._service.jwks())
+
+    async def enrol(self, request: Request) -> Response:
+        self._access.join(_proof(request))
+        body = await _body(request)
+        await self._service.enrol(_text(body, "name"), _text(body, "role"), _object(body, "jwk"))
+        return Response(status_code=204)
+
+    async def trust(self, request: Request) -> Response:
+        await self._access.node(_proof(request))
+        return _json(await self._service.trust())
+
+    async def open_session(self, request: Request) -> Response:
+        edge = await self._access.node(_proof(request), "edge")
+        body = await _body(request)
+        token, uri, client_ip = (_text(body, name) for name in ("token", "uri", "client_ip"))
+        opened = await self._service.open_session(token, uri, client_ip, edge.name)
+        return _json(opened.to_json(), 201)
+
+    async def sessions(self, request: Request) -> Response:
+        self._access.admin(_proof(request))
+        within_s = _number(request, "live_within_s", 60)
+        return _json({"sessions": await self._service.sessions(within_s)})
+
+    async def lease(self, request: Request) -> Response:
+        await self._access.node(_proof(request), "edge")
+        body = await _body(request)
+        lease = await self._service.lease(_text(body, "session_token"), _text(body, "uri"))
+        return _json(lease.to_json())
+
+    async def revocations(self, request: Request) -> Response:
+        await self._access.node(_proof(request))
+        after, wait_s = int(_number(request, "after", 0)), _number(request, "wait", 0)
+        return _json((await self._service.revocations(after, wait_s)).to_json())
+
+    async def revoke(self, request: Request) -> Response:
+        self._access.admin(_proof(request))
+        body = await _body(request)
+        entry = await self._service.revoke(_text(body, "kind"), _text(body, "value"))
+        return _json(entry.to_json(), 201)
+
+    async def activity(self, request: Request) -> Response:
+        edge = await self._access.node(_proof(request), "edge")
+        seen = _activity(_object(await _body(request), "sessions"))
+        await self._service.add_activity(edge.name, seen)
+        return Response(status_code=204)
+
+    async def new_generation(self, request: Request) -> Response:
+        await self._access.node(_proof(request), "origin")
+        made = await self._service.new_generation(_text(await _body(request), "asset"))
+        return _json(made.to_json(), 201)
+
+    async def publish(self, request: Request) -> Response:
+        await self._access.node(_proof(request), "origin")
+        asset, generation = request.path_params["asset"], request.path_params["generation"]
+        if not generation.isdecimal() or len(generation) > 15:
+            raise Problem("bad_request", "A generation is a number.")
+        body = await _body(request)
+        pace = _object(body, "pace") if body.get("pace") is not None else None
+        await self._service.publish(asset, int(generation), pace)
+        return Response(status_code=204)
+
+    async def delete_asset(self, request: Request) -> Response:
+        await self._access.node_or_admin(_proof(request), "origin")
+        await self._service.delete_asset(request.path_params["asset"])
+        return Response(status_code=204)
+
+
+def _route(method: str, path: str, endpoint: Endpoint) -> Route:
+    return Route(path, _guarded(endpoint), methods=[method])
+
+
+def _guarded(endpoint: Endpoint) -> Endpoint:
+    """The endpoint, with every refusal and every error turned into its answer."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except Problem as refused:
+            return _refusal(request, refused)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
+        except Exception:  # the last line of defence: logged whole, answered without detail
+            problem = Problem("internal", "Something went wrong here. The log has more under this ID.")
+            log.exception("error id=%s %s %s", problem.id, request.method, request.url.path)
+            return _answer(problem)
+
+    return answer
+
+
+async def _routing_refusal(request: Request, exc: Exception) -> Response:
+    """No such path, or not with this method."""
+    code = "method_not_allowed" if getattr(exc, "status_code", 404) == 405 else "not_found"
+    response = _refusal(request, Problem(code))
+    response.headers.update(getattr(exc, "headers", None) or {})
+    return response
+
+
+def _refusal(request: Request, problem: Problem) -> Response:
+    log.info(
+        "refused id=%s %s %s code=%s detail=%s",
+        problem.id,
+        request.method,
+        request.scope["path"],
+        problem.code,
+        problem.detail,
+    )
+    return _answer(problem)
+
+
+def _answer(problem: Problem) -> Response:
+    headers = dict(problem.headers())
+    if problem.status == 401:
+        headers["www-authenticate"] = "Bearer"  # RFC 9110 §11.6.1
+    return Response(problem.body(), problem.status, headers)
+
+
+def _json(value: dict[str, Any], status: int = 200) -> Response:
+    return JSONResponse(value, status, {"cache-control": "no-store", "x-content-type-options": "nosniff"})
+
+
+def _proof(request: Request) -> str | None:
+    return request.headers.get("authorization")
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    """The JSON object sent; nothing is an empty one. Problem too_large beyond MAX_BODY, else bad_request."""
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > MAX_BODY:
+            raise Problem("too_large", f"A request body has at most {MAX_BODY} bytes.")
+    try:
+        return strict_object(bytes(data)) if data else {}
+    except ValueError as exc:
+        raise Problem("bad_request", "The body must be one JSON object.", detail=str(exc)[:200]) from exc
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str):
+        raise Problem("bad_request", f"The body needs {name}, a string.")
+    return value
+
+
+def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
+    value = body.get(name)
+    if not isinstance(value, dict):
+        raise Problem("bad_request", f"The body needs {name}, an object.")
+    return value
+
+
+def _number(request: Request, name: str, default: float) -> float:
+    try:
+        value = float(request.query_params.get(name, default))
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 2**53:
+        raise Problem("bad_request", f"{name} is a number from 0.")
+    return value
+
+
+def _activity(sessions: dict[str, Any]) -> dict[str, Activity]:
+    try:
+        return {
+            sid: Activity(
+                _count(seen["at"]),
+                int(_count(seen["requests"])),
+                int(_count(seen["bytes"])),
+                _count(seen["media_s"]),
+            )
+            for sid, seen in sessions.items()
+        }
+    except (KeyError, TypeError, ValueError, OverflowError) as exc:
+        raise Problem("bad_request", "Activity is at, requests, bytes, media_s for each session.") from exc
+
+
+def _count(value: Any) -> float:
+    if isinstance(value, bool) or not 0 <= float(value) < 2**53:
+        raise ValueError("not a count")
+    return float(value)
+
+
+def _lifespan(service: KeysService) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        work = asyncio.create_task(service.run())
+        try:
+            yield
+        finally:
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await work
+            await service.close()
+
+    return lifespan

@@ -1,0 +1,186 @@
+"""How origin, edge and console speak to the keys service: one method for each row of its HTTP table.
+
+Answers are typed values; a refusal raises the `Problem` the service gave; no answer in time raises
+`unavailable`. The service is `keys.app`. Nodes prove themselves with a fresh bearer on every request,
+operators with their token.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from keys.leases import Lease, NewGeneration, OpenedSession
+from keys.nodes import NodeIdentity
+from keys.problems import STATUS, Problem
+from keys.revocation import Entry, Feed
+from keys.sessions import Activity
+
+TIMEOUT_S: Final = 3.0  # for a whole answer; a long poll adds what it asked to be held
+KEEP_ALIVE_S: Final = 3.0  # below the server's 5, so that no request goes into a connection just being closed
+
+Source = TypeVar("Source")
+Value = TypeVar("Value")
+Credential = Callable[[], str]
+
+
+def node_credential(identity: NodeIdentity, now: Callable[[], float]) -> Credential:
+    """What a node shows: its bearer for `keys`, new for every request."""
+    return lambda: identity.bearer("keys", now())
+
+
+class KeysClient:
+    """A client of the keys service at `url`. `credential` gives the bearer; none for what needs none.
+
+    For the trusted side of a connection: TLS verification is the system's; proxies of the environment are
+    not used.
+    """
+
+    def __init__(
+        self, url: str, credential: Credential | None = None, *, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        self._credential = credential
+        self._timeout_s = timeout_s
+        limits = httpx.Limits(max_connections=100, keepalive_expiry=KEEP_ALIVE_S)
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            transport=AiohttpTransport(trust_env=False, limits=limits),
+            timeout=None,  # noqa: S113 (the whole exchange is timed in `_send`)
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def health(self) -> None:
+        """Returns when the service serves; Problem `unavailable` when not."""
+        await self._send("GET", "/healthz")
+
+    async def jwks(self) -> dict[str, Any]:
+        """The public JWKS of the keys that sign session tokens."""
+        return await self._ask("GET", "/.well-known/jwks.json")
+
+    async def enrol(self, identity: NodeIdentity, join_token: str) -> None:
+        """Make a node known. Idempotent; `conflict` when the name is another's."""
+        body = {"name": identity.name, "role": identity.role, "jwk": identity.public_jwk()}
+        await self._send("POST", "/v1/enrol", body, bearer=join_token)
+
+    async def trust(self) -> dict[str, Any]:
+        """Whom to believe: issuers (for `Trust.from_json`), packagers, nodes, and keys' clock."""
+        return await self._ask("GET", "/v1/trust")
+
+    async def open_session(self, token: str, uri: str, client_ip: str) -> OpenedSession:
+        """Open the session a link is good for, or get the one it opened moments ago."""
+        body = {"token": token, "uri": uri, "client_ip": client_ip}
+        return _typed(OpenedSession.from_json, await self._ask("POST", "/v1/sessions", body))
+
+    async def lease(self, session_token: str, uri: str) -> Lease:
+        """The keys of a session, for as long as the lease says."""
+        body = {"session_token": session_token, "uri": uri}
+        return _typed(Lease.from_json, await self._ask("POST", "/v1/leases", body))
+
+    async def revocations(self, after: int, wait_s: float = 0) -> Feed:
+        """What was revoked after version `after`; held up to `wait_s` ≤ 25 seconds while nothing was."""
+        path = f"/v1/revocations?after={after}&wait={wait_s:g}"
+        return _typed(Feed.from_json, await self._ask("GET", path, wait_s=wait_s))
+
+    async def revoke(self, kind: str, value: str) -> Entry:
+        """Take back a session, link, viewer, asset or signing key (`iss/kid`)."""
+        body = {"kind": kind, "value": value}
+        return _typed(Entry.from_json, await self._ask("POST", "/v1/revocations", body))
+
+    async def tell_activity(self, seen: Mapping[str, Activity]) -> None:
+        """Tell what was seen of sessions, by sid, since it was last told. At most 400 sessions a call."""
+        body = {"sessions": {sid: asdict(activity) for sid, activity in seen.items()}}
+        await self._send("POST", "/v1/activity", body)
+
+    async def sessions(self, live_within_s: float = 60) -> list[dict[str, Any]]:
+        """Sessions active within that many seconds, the latest first."""
+        answer = await self._ask("GET", f"/v1/sessions?live_within_s={live_within_s:g}")
+        return list(answer["sessions"])
+
+    async def new_generation(self, asset: str) -> NewGeneration:
+        """Make a generation of an asset, with new keys. New sessions pin it only once it is published."""
+        answer = await self._ask("POST", "/v1/generations", {"asset": asset})
+        return _typed(NewGeneration.from_json, answer)
+
+    async def publish(self, asset: str, generation: int, pace: Mapping[str, float] | None = None) -> None:
+        """Let new sessions pin this generation. `pace`: any of burst_s, rate, jump_s, jumps."""
+        body = {"pace": dict(pace)} if pace else {}
+        await self._send("POST", f"/v1/generations/{quote(asset, safe='')}/{generation}/publish", body)
+
+    async def delete_asset(self, asset: str) -> None:
+        """Delete the keys of all generations of an asset and end its sessions."""
+        await self._send("DELETE", f"/v1/assets/{quote(asset, safe='')}")
+
+    async def _ask(
+        self, method: str, path: str, body: dict[str, Any] | None = None, wait_s: float = 0
+    ) -> dict[str, Any]:
+        response = await self._send(method, path, body, wait_s=wait_s)
+        return _typed(_object, response)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        bearer: str | None = None,
+        wait_s: float = 0,
+    ) -> httpx.Response:
+        bearer = bearer or (self._credential() if self._credential else None)
+        headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
+        try:
+            async with asyncio.timeout(self._timeout_s + wait_s):
+                response = await self._http.request(method, path, json=body, headers=headers)
+        except (httpx.TransportError, TimeoutError, OSError) as exc:
+            detail = f"{method} {path.partition('?')[0]}: {type(exc).__name__}"
+            raise Problem("unavailable", "The keys service does not answer.", detail=detail) from exc
+        if response.is_error:
+            raise _problem(response)
+        return response
+
+
+def _problem(response: httpx.Response) -> Problem:
+    """The refusal the service gave; `bad_upstream` when it is not in our form."""
+    try:
+        fields = _object(response)
+        code, message = str(fields["code"]), str(fields["message"])
+        known = STATUS[code] == response.status_code
+    except (ValueError, KeyError):
+        known = False
+    if not known:
+        return Problem("bad_upstream", detail=f"keys answered {response.status_code} without a problem")
+    wait = response.headers.get("retry-after", "")
+    problem = Problem(code, message, retry_after_s=int(wait) if wait.isdecimal() else None)
+    problem.id = response.headers.get("sluice-request-id", problem.id)  # the ID under which keys logged it
+    return problem
+
+
+def _object(response: httpx.Response) -> dict[str, Any]:
+    found = json.loads(response.content)
+    if not isinstance(found, dict):
+        raise ValueError("not a JSON object")
+    return found
+
+
+def _typed(parse: Callable[[Source], Value], source: Source) -> Value:
+    try:
+        return parse(source)
+    except (ValueError, KeyError, TypeError) as exc:
+        raise Problem("bad_upstream", detail=f"keys answered in another form: {type(exc).__name__}") from exc

@@ -1,0 +1,98 @@
+"""Whose links are believed: the site's own signing key and further issuers from the configuration.
+
+Each issuer may share a viewer key with this service, under which its links hide `sub` and `cdniip`. Answers
+the `Trust` that tokens are verified with, and what a link's private claims say.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from keys.cipher import CLAIM_KEY, BadWrap, Secret, open_claim
+from keys.claims import BAD_CLIENT_IP, BAD_SUBJECT
+from keys.jws import VerifyKey
+from keys.keyring import Keyring
+from keys.names import b64url_decode
+from keys.signing import SigningKey
+from keys.tokens import SESSION_ISSUER, Claims, Issuer, Refused, Trust
+
+LINK_LIFETIME_S: Final = 30 * 24 * 3600  # a link's `exp` may lie this far ahead
+CLOCK_SLACK_S: Final = 300  # an edge whose clock is behind still takes a new session token
+
+
+@dataclass(frozen=True, slots=True)
+class LinkIssuer:
+    """One who may sign links, and the 16-byte key under which he hides viewers and networks in them."""
+
+    issuer: Issuer
+    viewer_key: Secret | None = field(default=None, repr=False)
+
+
+def site_issuer(key: SigningKey, lifetime_s: int = LINK_LIFETIME_S) -> LinkIssuer:
+    """The installation's own site, from its signing key."""
+    return LinkIssuer(Issuer(key.iss, "link", (key.verify_key(),), lifetime_s), key.viewer_key)
+
+
+def configured_issuers(config: Mapping[str, Mapping[str, Any]]) -> list[LinkIssuer]:
+    """Further issuers: `{iss: {"keys": [public JWK], "viewer_key"?: base64url, "max_lifetime_s"?: seconds}}`.
+
+    ValueError names the issuer whose entry is wrong.
+    """
+    return [_configured(iss, fields) for iss, fields in config.items()]
+
+
+def _configured(iss: str, fields: Mapping[str, Any]) -> LinkIssuer:
+    try:
+        keys = tuple(VerifyKey.from_jwk(jwk) for jwk in fields["keys"])
+        lifetime_s = int(fields.get("max_lifetime_s", LINK_LIFETIME_S))
+        hidden = fields.get("viewer_key")
+        viewer_key = Secret(b64url_decode(hidden)) if hidden is not None else None
+        if iss == SESSION_ISSUER or not keys or lifetime_s <= 0:
+            raise ValueError("a name of its own, a key and a positive lifetime are needed")
+        if viewer_key is not None and len(viewer_key) != CLAIM_KEY:
+            raise ValueError(f"a viewer key is {CLAIM_KEY} bytes")
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise ValueError(f"issuer {iss}: {type(exc).__name__} {exc}") from exc
+    return LinkIssuer(Issuer(iss, "link", keys, lifetime_s), viewer_key)
+
+
+class Issuers:
+    """All link issuers, and the session tokens' own: what `GET /v1/trust` tells and what opening needs."""
+
+    def __init__(self, links: Iterable[LinkIssuer], sessions: Keyring, longest_session_s: int) -> None:
+        self._links = {link.issuer.iss: link for link in links}
+        self._sessions = sessions
+        self._session_lifetime_s = longest_session_s + CLOCK_SLACK_S
+        self.longest_link_s = max((link.issuer.max_lifetime_s for link in self._links.values()), default=0)
+
+    def trust(self, now: float) -> Trust:
+        """Whom to believe at `now`."""
+        keys = tuple(VerifyKey.from_jwk(jwk) for jwk in self._sessions.public_jwks(now))
+        session = Issuer(SESSION_ISSUER, "session", keys, self._session_lifetime_s)
+        return Trust([*(link.issuer for link in self._links.values()), session])
+
+    def viewer(self, claims: Claims) -> str | None:
+        """The viewer a verified link names. Refused when he is hidden under another key."""
+        return self._open(claims, claims.sub, BAD_SUBJECT)
+
+    def network(self, claims: Claims) -> str | None:
+        """The network a verified link is bound to, as CIDR. Refused when it is hidden or unreadable."""
+        text = self._open(claims, claims.cdniip, BAD_CLIENT_IP)
+        try:
+            return None if text is None else str(ipaddress.ip_network(text, strict=False))
+        except ValueError as exc:
+            raise Refused(BAD_CLIENT_IP) from exc
+
+    def _open(self, claims: Claims, jwe: str, reason: int) -> str | None:
+        if not jwe:
+            return None
+        key = self._links[claims.iss].viewer_key
+        try:
+            return open_claim(key.reveal(), jwe) if key else _no_key(reason)
+        except BadWrap as exc:
+            raise Refused(reason) from exc
+
+
+def _no_key(reason: int) -> str:
+    raise Refused(reason)

@@ -1,0 +1,120 @@
+"""What nodes are handed: a lease, an opened session, a new generation. The values and their JSON.
+
+A lease holds the session root and the storage key for LEASE_S at most, in memory only (SECURITY 3.4). Also
+here: the opaque name of the bucket in which a viewer's pace is counted. Pure.
+"""
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from keys.derive import enc
+from keys.names import b64url, b64url_decode
+from keys.pace import Pace
+from keys.sessions import Session
+
+LEASE_S: Final = 15 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right and the keys to serve one session until `lease_expires`. All times are of keys' clock."""
+
+    sid: str
+    tenant: str
+    asset: str
+    generation: int
+    srk: bytes = field(repr=False)  # session root, 32 bytes
+    sk: bytes = field(repr=False)  # storage key, 32 bytes
+    expires: int
+    lease_expires: float
+    network: str | None  # CIDR the session is bound to
+    bucket: str
+    lid: str
+    viewer: str | None
+    pace: Pace
+    now: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The body of `POST /v1/leases`. Holds secrets."""
+        return {
+            "sid": self.sid,
+            "tenant": self.tenant,
+            "asset": self.asset,
+            "generation": self.generation,
+            "srk": b64url(self.srk),
+            "sk": b64url(self.sk),
+            "expires": self.expires,
+            "lease_expires": self.lease_expires,
+            "network": self.network,
+            "bucket": self.bucket,
+            "lid": self.lid,
+            "viewer": self.viewer,
+            "pace": self.pace.to_json(),
+            "now": self.now,
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Lease":
+        """The lease that `to_json` wrote. KeyError, TypeError or ValueError when it is none."""
+        return cls(
+            **{name: fields[name] for name in _AS_THEY_ARE},
+            srk=b64url_decode(fields["srk"]),
+            sk=b64url_decode(fields["sk"]),
+            pace=Pace.from_json(fields["pace"]),
+        )
+
+
+_AS_THEY_ARE: Final = tuple(name for name in Lease.__dataclass_fields__ if name not in ("srk", "sk", "pace"))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """A session that was opened, or the one opened moments ago by the same link from the same network."""
+
+    session_token: str = field(repr=False)
+    sid: str
+    asset: str
+    generation: int
+    expires: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The body of `POST /v1/sessions`. Holds a token."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "OpenedSession":
+        """What `to_json` wrote. KeyError or TypeError when it is something else."""
+        return cls(**{name: fields[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True, slots=True)
+class NewGeneration:
+    """A generation made for an asset: its number and the key that seals its slices."""
+
+    tenant: str
+    asset: str
+    generation: int
+    storage_key: bytes = field(repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The body of `POST /v1/generations`. Holds a secret."""
+        return {
+            "tenant": self.tenant,
+            "asset": self.asset,
+            "generation": self.generation,
+            "storage_key": b64url(self.storage_key),
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "NewGeneration":
+        """What `to_json` wrote. KeyError, TypeError or ValueError when it is something else."""
+        key = b64url_decode(fields["storage_key"])
+        return cls(str(fields["tenant"]), str(fields["asset"]), int(fields["generation"]), key)
+
+
+def bucket_name(key: bytes, session: Session) -> str:
+    """The viewer's bucket: one for all sessions of a viewer in a tenant, else of a link. Says neither."""
+    who = ("viewer", session.viewer) if session.viewer is not None else ("link", session.iss, session.link_id)
+    return b64url(hmac.digest(key, enc("sluice1 bucket", session.tenant, *who), "sha256")[:16])

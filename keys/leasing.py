@@ -1,0 +1,125 @@
+"""From a session token to a lease: the session's keys for an edge that shows it is serving that session.
+
+The token is the proof (SECURITY 3.4). A lease never outlives the session, and none is given for a session
+that is over, revoked, or whose keys were deleted. Pace: the site's, then the asset's, then the link's,
+within limits.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Final
+
+from keys import sessions as core
+from keys.cipher import Secret
+from keys.container import Matcher
+from keys.derive import session_root
+from keys.feed import RevocationFeed
+from keys.hierarchy import Hierarchy
+from keys.issuers import Issuers
+from keys.leases import LEASE_S, Lease, bucket_name
+from keys.names import b64url_decode
+from keys.pace import Pace
+from keys.problems import Problem
+from keys.sessions import Session
+from keys.store_keys import KeyStore
+from keys.store_sessions import SessionStore
+from keys.tokens import Claims, verify
+
+# What an asset or a link may set: below, nobody could watch; above, pace would limit nothing.
+SLOWEST: Final = Pace(burst_s=8.0, rate=0.5, jump_s=0.0, jumps=0.0)
+FASTEST: Final = Pace(burst_s=7200.0, rate=16.0, jump_s=60.0, jumps=100.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Lender:
+    """Lends the keys of sessions to edges."""
+
+    sessions: SessionStore
+    keys: KeyStore
+    hierarchy: Hierarchy
+    feed: RevocationFeed
+    issuers: Issuers
+    bucket_key: Secret
+    pace: Pace  # the site's
+    now: Callable[[], float]
+    matcher: Matcher
+
+    async def lease(self, token: str, uri: str) -> Lease:
+        """The lease of the session this token is of. Refused or Problem when there is none to give."""
+        now = self.now()
+        claims = verify(token, uri=uri, trust=self.issuers.trust(now), now=now, matcher=self.matcher)
+        session = await self.sessions.get(claims.sid) if claims.kind == "session" else None
+        if session is None or session.asset != claims.asset:
+            raise Problem("forbidden", detail="no such session")
+        await self._check_running(session, claims, now)
+        keys = await self.hierarchy.generation(session.tenant, session.asset, session.generation)
+        if keys is None:
+            raise Problem(
+                "revoked", detail=f"keys of {session.asset} generation {session.generation} are deleted"
+            )
+        return Lease(
+            sid=session.sid,
+            tenant=session.tenant,
+            asset=session.asset,
+            generation=session.generation,
+            srk=_root(session, keys.asset_key),
+            sk=keys.storage_key.reveal(),
+            expires=session.expires,
+            lease_expires=min(now + LEASE_S, session.expires),
+            network=session.network,
+            bucket=bucket_name(self.bucket_key.reveal(), session),
+            lid=session.link_id,
+            viewer=session.viewer,
+            pace=await self._pace(session),
+            now=now,
+        )
+
+    async def _check_running(self, session: Session, claims: Claims, now: float) -> None:
+        standing = session.standing(now)
+        if standing == core.OVER:
+            raise Problem("expired", detail="the session is over")
+        revoked = await self.feed.refresh()
+        kind = revoked.find(
+            now=now,
+            sid=session.sid,
+            lid=session.link_id,
+            viewer=session.viewer,
+            asset=session.asset,
+            signer=(session.iss, session.kid),
+        ) or revoked.find(now=now, signer=(claims.iss, claims.kid))
+        if kind or standing == core.REVOKED:
+            raise Problem("revoked", detail=f"by {kind or 'its record'}")
+
+    async def _pace(self, session: Session) -> Pace:
+        published = await self.keys.published(session.tenant, session.asset)
+        asset_pace = published.pace if published else None
+        return within_limits(self.pace.overridden(asset_pace).overridden(session.pace))
+
+
+def within_limits(pace: Pace) -> Pace:
+    """The pace, each number moved between those of SLOWEST and FASTEST."""
+    return Pace(
+        **{
+            f.name: min(max(getattr(pace, f.name), getattr(SLOWEST, f.name)), getattr(FASTEST, f.name))
+            for f in fields(Pace)
+        }
+    )
+
+
+def link_pace(claim: Mapping[str, float] | None) -> dict[str, float] | None:
+    """What a link's `pace` claim sets, in the names of `Pace`."""
+    return {_OF_LINK[name]: value for name, value in claim.items()} if claim else None
+
+
+_OF_LINK: Final = {"burst": "burst_s", "rate": "rate", "jumps": "jumps"}
+
+
+def _root(session: Session, asset_key: Secret) -> bytes:
+    return session_root(
+        asset_key.reveal(),
+        session.salt,
+        session.tenant,
+        session.asset,
+        session.generation,
+        b64url_decode(session.sid),
+    )

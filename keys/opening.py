@@ -1,0 +1,115 @@
+"""From a link to a session: verify, ask what is revoked and published, decide, keep the record, mint.
+
+Every refusal before the link's signature held is the one `forbidden`; an asset that does not exist is
+refused the same (SECURITY T12). The rules are `keys.sessions`, the transaction is `keys.store_sessions`.
+"""
+
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from keys import sessions as core
+from keys.container import Matcher, canonical_uri
+from keys.feed import RevocationFeed
+from keys.issuers import Issuers
+from keys.keyring import Keyring
+from keys.leases import OpenedSession
+from keys.leasing import link_pace
+from keys.names import DEFAULT_TENANT, SESSION_ID_BYTES, asset_id, b64url, b64url_decode
+from keys.problems import Problem
+from keys.store_keys import KeyStore
+from keys.store_sessions import SessionStore
+from keys.tokens import Claims, mint, verify
+
+SALT_BYTES: Final = 32
+
+_OPENS = re.compile(r"/v/([^/]+)/main\.(?:m3u8|mpd)")
+
+
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Opens sessions. `hosts` are the public edge base URLs that session tokens are good for."""
+
+    sessions: SessionStore
+    keys: KeyStore
+    feed: RevocationFeed
+    issuers: Issuers
+    signing: Keyring
+    hosts: Sequence[str]
+    rules: core.Rules
+    now: Callable[[], float]
+    matcher: Matcher
+
+    async def open(self, token: str, uri: str, client_ip: str, edge: str) -> tuple[OpenedSession, bool]:
+        """The session this link is good for, and whether it is new. Refused or Problem when there is none."""
+        now = self.now()
+        claims = verify(token, uri=uri, trust=self.issuers.trust(now), now=now, matcher=self.matcher)
+        if claims.kind != "link":
+            raise Problem("forbidden", detail="a session token opens nothing")
+        request = await self._request(claims, opened_asset(uri), client_ip, edge)
+        await self._check_revoked(request, now)
+        fresh = (b64url(secrets.token_bytes(SESSION_ID_BYTES)), secrets.token_bytes(SALT_BYTES))
+        decision, session = await self.sessions.open(request, self.rules, fresh, claims.exp, now)
+        if session is None:
+            assert isinstance(decision, core.Refuse), "only a refusal is without a session"
+            raise Problem(decision.code, detail=decision.reason)
+        return self._answer(session, claims.cdniip), isinstance(decision, core.New)
+
+    async def _request(self, claims: Claims, asset: str, client_ip: str, edge: str) -> core.Request:
+        network = self.issuers.network(claims)
+        if not core.within(client_ip, network):
+            raise Problem("forbidden", detail="from outside the link's network")
+        published = await self.keys.published(DEFAULT_TENANT, asset)
+        if published is None:
+            raise Problem("forbidden", detail=f"asset {asset} is not published")
+        return core.Request(
+            iss=claims.iss,
+            kid=claims.kid,
+            link_id=claims.lid,
+            single_use=claims.single_use,
+            tenant=DEFAULT_TENANT,
+            asset=asset,
+            generation=published.generation,
+            viewer=self.issuers.viewer(claims),
+            network=network,
+            client_ip=client_ip,
+            edge=edge,
+            cap_s=claims.cap or None,
+            pace=link_pace(claims.pace),
+        )
+
+    async def _check_revoked(self, request: core.Request, now: float) -> None:
+        kind = (await self.feed.refresh()).find(
+            now=now,
+            lid=request.link_id,
+            viewer=request.viewer,
+            asset=request.asset,
+            signer=(request.iss, request.kid),
+        )
+        if kind:
+            raise Problem("revoked", detail=f"by {kind}")
+
+    def _answer(self, session: core.Session, cdniip: str) -> OpenedSession:
+        """The same token for the same session: it is signed over the time the session was opened."""
+        token = mint(
+            self.signing.active,
+            sid=b64url_decode(session.sid),
+            asset=session.asset,
+            expires=session.expires,
+            now=session.opened,
+            hosts=self.hosts,
+            cdniip=cdniip,
+        )
+        return OpenedSession(token, session.sid, session.asset, session.generation, session.expires)
+
+
+def opened_asset(uri: str) -> str:
+    """The asset a URI opens: only `/v/<asset>/main.m3u8` and `main.mpd` do. Problem `forbidden` else."""
+    try:
+        match = _OPENS.fullmatch(urlsplit(canonical_uri(uri)).path)
+        return asset_id(match[1] if match else "")
+    except (ValueError, Problem) as exc:
+        raise Problem("forbidden", detail="no session opens at this URI") from exc

@@ -1,0 +1,111 @@
+"""The secrets of an installation as files: made on first start, read with suspicion ever after.
+
+    secrets/ (0700)   root.key     32 bytes: wraps every stored key          keys service only
+                      issuer.json  the site's link-signing key               keys service and the site
+                      admin-token  an operator's token                       operators, console
+                      join-token   lets a node enrol                         nodes, at first start
+All files are 0600. Processes may start together: of two that make a file one wins, and both read the winner's
+(`keys.private_file`). Where the directory is, `deploy` says.
+"""
+
+import re
+import secrets
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from keys.private_file import create_private
+from keys.signing import SigningKey
+
+ROOT_KEY: Final = "root.key"
+ISSUER: Final = "issuer.json"
+ADMIN_TOKEN: Final = "admin-token"  # noqa: S105 (a file name)
+JOIN_TOKEN: Final = "join-token"  # noqa: S105 (a file name)
+
+ROOT_KEY_BYTES: Final = 32
+SITE: Final = "site"  # the issuer name of the installation's own links
+
+_TOKEN = re.compile(
+    r"[A-Za-z0-9._~+/=-]{32,512}"
+)  # 32 characters: guessing is hopeless without counting tries
+
+
+def _new_token() -> bytes:
+    return f"{secrets.token_urlsafe(32)}\n".encode()
+
+
+_MAKERS: Final[dict[str, Callable[[], bytes]]] = {
+    ROOT_KEY: lambda: secrets.token_bytes(ROOT_KEY_BYTES),
+    ISSUER: lambda: SigningKey.generate(SITE).to_json(),
+    ADMIN_TOKEN: _new_token,
+    JOIN_TOKEN: _new_token,
+}
+
+
+class BadSecret(Exception):
+    """A secret file not to be used: open to others, malformed, missing. The text names file and cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What the keys service starts with."""
+
+    root_key: bytes = field(repr=False)
+    issuer: SigningKey = field(repr=False)
+    admin_token: str = field(repr=False)
+    join_token: str = field(repr=False)
+
+
+def load_or_create(directory: Path) -> Secrets:
+    """The secrets in `directory`; whatever is missing is made. BadSecret when a file cannot be trusted."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check_mode(directory, "700")
+    for name, make in _MAKERS.items():
+        if not (directory / name).exists():
+            create_private(directory / name, make())
+    return Secrets(
+        root_key=read_root_key(directory / ROOT_KEY),
+        issuer=read_issuer(directory / ISSUER),
+        admin_token=read_token(directory / ADMIN_TOKEN),
+        join_token=read_token(directory / JOIN_TOKEN),
+    )
+
+
+def read_root_key(path: Path) -> bytes:
+    """The 32 bytes of a root key file. BadSecret otherwise."""
+    data = _read(path)
+    if len(data) != ROOT_KEY_BYTES:
+        raise BadSecret(f"{path} must hold exactly {ROOT_KEY_BYTES} bytes and holds {len(data)}.")
+    return data
+
+
+def read_issuer(path: Path) -> SigningKey:
+    """The signing key in an issuer file. BadSecret when it holds none."""
+    try:
+        return SigningKey.from_json(_read(path))
+    except ValueError as exc:
+        raise BadSecret(f"{path} holds no signing key.") from exc
+
+
+def read_token(path: Path) -> str:
+    """The token in an admin-token or join-token file, without the line end. BadSecret otherwise."""
+    text = _read(path).decode("ascii", "replace").strip()
+    if not _TOKEN.fullmatch(text):
+        raise BadSecret(f"{path} must hold one token of 32 to 512 letters, digits or ._~+/=-.")
+    return text
+
+
+def _read(path: Path) -> bytes:
+    try:
+        _check_mode(path, "600")
+        return path.read_bytes()
+    except OSError as exc:
+        raise BadSecret(f"{path} cannot be read: {exc.strerror}.") from exc
+
+
+def _check_mode(path: Path, cure: str) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise BadSecret(f"{path} is open to other users (mode {mode:04o}): chmod {cure} it.")

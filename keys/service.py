@@ -1,0 +1,292 @@
+"""What the keys service does, without HTTP: sessions and leases, revocation, generations, nodes, activity.
+
+`KeysService.start` puts its parts together from an open database and the secrets; `run` is its background
+work. Endpoints (`keys.app`) translate. Values from outside are parsed here; a bad one is Problem
+`bad_request`.
+"""
+
+import asyncio
+import ipaddress
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from keys import revocation
+from keys.access import Access, node_key
+from keys.claims import Refused
+from keys.container import Matcher, canonical_uri
+from keys.feed import RevocationFeed
+from keys.hierarchy import Hierarchy
+from keys.issuers import Issuers, LinkIssuer, site_issuer
+from keys.jws import VerifyKey
+from keys.keyring import Keyring
+from keys.leases import Lease, NewGeneration, OpenedSession
+from keys.leasing import Lender, within_limits
+from keys.names import DEFAULT_TENANT, asset_id
+from keys.nodes import ROLES
+from keys.opening import Opener
+from keys.pace import Pace
+from keys.problems import Problem
+from keys.revocation import Entry, Feed
+from keys.secrets import Secrets
+from keys.sessions import Activity, Rules
+from keys.stores import Stores
+
+COUNTERS: Final[Mapping[str, str]] = {
+    "keys_sessions_opened": "sessions opened",
+    "keys_sessions_repeated": "openings answered with the session opened moments ago",
+    "keys_sessions_refused": "openings refused",
+    "keys_leases": "leases given",
+    "keys_leases_refused": "leases refused",
+    "keys_revocations": "revocations made by an operator",
+    "keys_generations": "generations made",
+    "keys_enrolments": "enrolments taken, repeated ones included",
+}
+HOUSEKEEPING_S: Final = 600.0
+MAX_VALUE: Final = 512  # characters of what an operator revokes
+
+_NODE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+log = logging.getLogger(__name__)
+
+
+class KeysService:
+    """The use cases. Made by `start`; with `run`, revocations of other processes are seen within a second."""
+
+    def __init__(
+        self,
+        *,
+        stores: Stores,
+        access: Access,
+        hierarchy: Hierarchy,
+        feed: RevocationFeed,
+        issuers: Issuers,
+        signing: Keyring,
+        opener: Opener,
+        lender: Lender,
+        now: Callable[[], float],
+        count: Callable[[str], None],
+    ) -> None:
+        self.access = access
+        self._stores = stores
+        self._hierarchy = hierarchy
+        self._feed = feed
+        self._issuers = issuers
+        self._signing = signing
+        self._opener = opener
+        self._lender = lender
+        self._now = now
+        self._count = count
+
+    @classmethod
+    async def start(
+        cls,
+        stores: Stores,
+        secrets: Secrets,
+        *,
+        hosts: Sequence[str],
+        issuers: Iterable[LinkIssuer] = (),
+        rules: Rules | None = None,
+        pace: Pace | None = None,
+        now: Callable[[], float] = time.time,
+        count: Callable[[str], None] = lambda name: None,
+    ) -> "KeysService":
+        """The service over an open database. `hosts`: each public edge base URL, like `http://127.0.0.1:8010`.
+
+        `issuers` are believed besides the site itself (`keys.issuers.configured_issuers`). ValueError for a
+        bad host; `keys.cipher.BadWrap` when the database belongs to another root key.
+        """
+        hosts = tuple(canonical_uri(host).rstrip("/") for host in hosts)
+        rules = rules or Rules()
+        hierarchy = Hierarchy(secrets.root_key, stores.keys)
+        signing = await hierarchy.session_keyring(now())
+        feed = RevocationFeed(stores.revocations, now)
+        book = Issuers([site_issuer(secrets.issuer), *issuers], signing, rules.maximum_s)
+        matcher = Matcher()
+        opener = Opener(stores.sessions, stores.keys, feed, book, signing, hosts, rules, now, matcher)
+        bucket_key = await hierarchy.bucket_key(now())
+        site_pace = within_limits(pace or Pace())
+        lender = Lender(
+            stores.sessions, stores.keys, hierarchy, feed, book, bucket_key, site_pace, now, matcher
+        )
+        return cls(
+            stores=stores,
+            access=Access(secrets, stores.nodes, now),
+            hierarchy=hierarchy,
+            feed=feed,
+            issuers=book,
+            signing=signing,
+            opener=opener,
+            lender=lender,
+            now=now,
+            count=count,
+        )
+
+    async def run(self) -> None:
+        """Background work until cancelled: the revocation feed and housekeeping."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._feed.run())
+            tasks.create_task(self._keep_house())
+
+    async def _keep_house(self) -> None:
+        while True:
+            try:
+                await self._stores.forget(self._now())
+            except (SQLAlchemyError, OSError) as exc:
+                log.warning("housekeeping failed: %s", type(exc).__name__)
+            await asyncio.sleep(HOUSEKEEPING_S)
+
+    async def close(self) -> None:
+        """Answer waiting polls and give the database back."""
+        await self.hush()
+        await self._stores.close()
+
+    async def hush(self) -> None:
+        """Answer every waiting poll at once, and hold none from now on: the server wants to stop."""
+        await self._feed.close()
+
+    # ---- sessions
+
+    async def open_session(self, token: str, uri: str, client_ip: str, edge: str) -> OpenedSession:
+        """Open the session a link is good for. Problem forbidden, expired, limit or revoked else."""
+        _check_address(client_ip)
+        with self._counting_refusals("keys_sessions_refused"):
+            opened, new = await self._opener.open(token, uri, client_ip, edge)
+        self._count("keys_sessions_opened" if new else "keys_sessions_repeated")
+        log.info("session %s asset=%s edge=%s new=%s", opened.sid, opened.asset, edge, new)
+        return opened
+
+    async def lease(self, session_token: str, uri: str) -> Lease:
+        """Lend the keys of a running session. Problem forbidden, expired or revoked when there is none."""
+        with self._counting_refusals("keys_leases_refused"):
+            lease = await self._lender.lease(session_token, uri)
+        self._count("keys_leases")
+        return lease
+
+    @contextmanager
+    def _counting_refusals(self, counter: str) -> Iterator[None]:
+        try:
+            yield
+        except Refused as exc:
+            self._count(counter)
+            raise exc.problem() from exc
+        except Problem:
+            self._count(counter)
+            raise
+
+    async def add_activity(self, edge: str, seen: Mapping[str, Activity]) -> None:
+        """Add what an edge saw of sessions since it last told. Unknown sessions are passed over."""
+        now = self._now()
+        told = {sid: replace(activity, at=min(activity.at, now)) for sid, activity in seen.items()}
+        await self._stores.sessions.add_activity(edge, told)
+
+    async def sessions(self, live_within_s: float) -> list[dict[str, Any]]:
+        """The sessions active within that many seconds, the latest first."""
+        now = self._now()
+        return [seen.to_json(now) for seen in await self._stores.sessions.seen_since(now - live_within_s)]
+
+    # ---- revocation
+
+    async def revoke(self, kind: str, value: str) -> Entry:
+        """Take back a session, link, viewer, asset or signing key (`iss/kid`), for as long as it lives."""
+        if kind not in revocation.KINDS or not 0 < len(value) <= MAX_VALUE:
+            kinds = ", ".join(revocation.KINDS)
+            raise Problem("bad_request", f"What can be revoked is named by a kind ({kinds}) and a value.")
+        until = await self._concerns_until(kind, value)
+        await self._stores.sessions.revoke(kind, value)
+        (entry,) = await self._stores.revocations.add([(kind, value)], until, self._now())
+        await self._feed.refresh()
+        self._count("keys_revocations")
+        log.info("revoked %s version=%d", kind, entry.version)
+        return entry
+
+    async def _concerns_until(self, kind: str, value: str) -> float:
+        """When the last token this could concern has expired."""
+        if kind == revocation.SID:
+            session = await self._stores.sessions.get(value)
+            if session is None:
+                raise Problem("not_found", "There is no such session.")
+            return float(session.expires)
+        return self._now() + self._issuers.longest_link_s + self._opener.rules.maximum_s
+
+    async def revocations(self, after: int, wait_s: float) -> Feed:
+        """What was revoked after version `after`; held up to `wait_s` seconds while nothing was."""
+        return await self._feed.after(after, wait_s)
+
+    # ---- generations
+
+    async def new_generation(self, asset: str) -> NewGeneration:
+        """Make a generation of an asset with keys of its own. New sessions pin it once it is published."""
+        asset = asset_id(asset)
+        generation, keys = await self._hierarchy.new_generation(DEFAULT_TENANT, asset, self._now())
+        self._count("keys_generations")
+        log.info("generation asset=%s generation=%d", asset, generation)
+        return NewGeneration(DEFAULT_TENANT, asset, generation, keys.storage_key.reveal())
+
+    async def publish(self, asset: str, generation: int, pace: Mapping[str, float] | None) -> None:
+        """Let new sessions pin this generation. Problem not_found, or conflict with a later one."""
+        asset = asset_id(asset)
+        try:
+            Pace().overridden(pace)
+        except (ValueError, TypeError) as exc:
+            raise Problem("bad_request", "A pace is of burst_s, rate, jump_s and jumps.") from exc
+        published = await self._stores.keys.publish(DEFAULT_TENANT, asset, generation, pace, self._now())
+        if published is None:
+            raise Problem("not_found", "There is no such generation.")
+        if published != generation:
+            raise Problem("conflict", f"Generation {published} is published already.")
+        log.info("published asset=%s generation=%d", asset, generation)
+
+    async def delete_asset(self, asset: str) -> None:
+        """Delete the keys of all generations of an asset and end its sessions. Fine when there is none."""
+        asset, now = asset_id(asset), self._now()
+        await self._stores.keys.delete_asset(DEFAULT_TENANT, asset)
+        ended = await self._stores.sessions.revoke_asset(DEFAULT_TENANT, asset, now)
+        until = max((session.expires for session in ended), default=0)
+        names = [(revocation.SID, session.sid) for session in ended]
+        await self._stores.revocations.add(names, until, now)
+        await self._feed.refresh()
+        log.info("deleted asset=%s sessions=%d", asset, len(ended))
+
+    # ---- nodes
+
+    async def enrol(self, name: str, role: str, jwk: dict[str, Any]) -> None:
+        """Make a node known. The same again is fine; another key or role for a known name is `conflict`."""
+        if not _NODE_NAME.fullmatch(name) or role not in ROLES:
+            raise Problem("bad_request", f"A node has a name of a-z, 0-9, ., _, - and is {', '.join(ROLES)}.")
+        try:
+            public = VerifyKey(name, node_key(jwk)).jwk()
+        except ValueError as exc:
+            raise Problem("bad_request", "A node enrols with a public Ed25519 JWK.", detail=str(exc)) from exc
+        if not await self._stores.nodes.enrol(name, role, public, self._now()):
+            raise Problem("conflict", f"Another node is enrolled as {name}.")
+        self._count("keys_enrolments")
+        log.info("enrolled %s %s", role, name)
+
+    async def trust(self) -> dict[str, Any]:
+        """Whom nodes believe: issuers of tokens, packagers of digest lists, nodes; and our clock."""
+        now = self._now()
+        nodes = await self._stores.nodes.all()
+        return {
+            **self._issuers.trust(now).to_json(),
+            "packagers": [jwk for _, role, jwk in nodes if role == "origin"],
+            "nodes": [{"name": name, "role": role, "jwk": jwk} for name, role, jwk in nodes],
+            "now": now,
+        }
+
+    def jwks(self) -> dict[str, Any]:
+        """The public JWKS of the keys that sign session tokens (RFC 7517 §5)."""
+        return {"keys": self._signing.public_jwks(self._now())}
+
+
+def _check_address(client_ip: str) -> None:
+    try:
+        ipaddress.ip_address(client_ip)
+    except ValueError as exc:
+        raise Problem("bad_request", "client_ip is an IP address.") from exc

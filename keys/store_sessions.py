@@ -1,0 +1,183 @@
+"""Session records in the database: opened in one transaction with their link, then seen, revoked, forgotten.
+
+Whether a session may be opened is decided by `keys.sessions`; here the decision is carried out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, delete, exists, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from keys import sessions as core
+from keys.database import Database
+from keys.sessions import Activity, Decision, History, New, Request, Rules, Session
+from keys.tables import sessions, used_links
+
+RECENT_S: Final = 60.0  # as far back as `keys.sessions.decide_open` looks
+KEPT_AFTER_END_S: Final = 24 * 3600
+ADDRESS_KEPT_S: Final = 24 * 3600  # SECURITY T21: after a day only the network of a viewer stays
+LISTED_AT_MOST: Final = 1000
+
+_RECORD: Final = tuple(Session.__dataclass_fields__)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A session and all that nodes told about it."""
+
+    session: Session
+    last_seen: float
+    requests: int
+    bytes: int
+    media_s: float
+
+    def to_json(self, now: float) -> dict[str, Any]:
+        """The session as `GET /v1/sessions` lists it."""
+        shown = {name: getattr(self.session, name) for name in _LISTED}
+        return shown | {
+            "lid": self.session.link_id,
+            "last_seen": self.last_seen,
+            "requests": self.requests,
+            "bytes": self.bytes,
+            "media_s": self.media_s,
+            "state": self.session.standing(now),
+        }
+
+
+_LISTED: Final = ("sid", "asset", "generation", "viewer", "client_ip", "opened", "expires", "edge")
+
+
+class SessionStore:
+    """Sessions and the memory of used links."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def open(
+        self, request: Request, rules: Rules, fresh: tuple[str, bytes], link_until: float, now: float
+    ) -> tuple[Decision, Session | None]:
+        """Decide and carry out in one transaction, alone for this link. `fresh` is (sid, salt) of a new one.
+
+        The session is the new one or the one opened moments ago; None when refused.
+        """
+        async with self._database.write("link", request.iss, request.link_id) as connection:
+            decision = core.decide_open(request, await _history(connection, request, now), rules, now)
+            if not isinstance(decision, New):
+                return decision, decision.session if isinstance(decision, core.Again) else None
+            session = core.session_of(request, decision, *fresh, now)
+            await connection.execute(sessions.insert().values(_to_row(session)))
+            if request.single_use:
+                link = {"iss": request.iss, "link_id": request.link_id, "until": link_until}
+                await self._database.insert_once(connection, used_links, link)
+            return decision, session
+
+    async def get(self, sid: str) -> Session | None:
+        """The record of a session; None when there is none (any more)."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(sessions).where(sessions.c.sid == sid))).first()
+        return _from_row(row) if row else None
+
+    async def revoke(self, kind: str, value: str) -> int:
+        """Mark every live session that a revocation of `kind` concerns; how many."""
+        return len(await self._revoke(_concerned(kind, value)))
+
+    async def revoke_asset(self, tenant: str, asset: str, now: float) -> list[Session]:
+        """Mark the asset's running sessions as revoked, and say which they were."""
+        running = and_(sessions.c.tenant == tenant, sessions.c.asset == asset, sessions.c.expires > now)
+        return await self._revoke(running)
+
+    async def _revoke(self, which: ColumnElement[bool]) -> list[Session]:
+        mark = update(sessions).where(which, sessions.c.state == core.LIVE).values(state=core.REVOKED)
+        async with self._database.write() as connection:
+            return [_from_row(row) for row in await connection.execute(mark.returning(sessions))]
+
+    async def add_activity(self, edge: str, told: Mapping[str, Activity]) -> None:
+        """Add what a node saw. Unknown sessions are passed over."""
+        rows = [
+            {
+                "of": sid,
+                "by": edge,
+                "at": seen.at,
+                "more_requests": seen.requests,
+                "more_bytes": seen.bytes,
+                "more_media_s": seen.media_s,
+            }
+            for sid, seen in sorted(told.items())  # one order for all nodes: no deadlock
+        ]
+        if rows:
+            async with self._database.write() as connection:
+                await connection.execute(_ADD_ACTIVITY, rows)
+
+    async def seen_since(self, since: float) -> list[Seen]:
+        """Sessions that were active since a time, the latest first, at most LISTED_AT_MOST."""
+        query = (
+            select(sessions)
+            .where(sessions.c.last_seen >= since)
+            .order_by(sessions.c.last_seen.desc(), sessions.c.sid)
+            .limit(LISTED_AT_MOST)
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        return [Seen(_from_row(row), row.last_seen, row.requests, row.bytes, row.media_s) for row in rows]
+
+    async def forget(self, now: float) -> None:
+        """Drop records long over and links that verify nowhere; shorten addresses older than a day."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(sessions).where(sessions.c.expires < now - KEPT_AFTER_END_S))
+            await connection.execute(delete(used_links).where(used_links.c.until < now))
+            await connection.execute(
+                update(sessions)
+                .where(
+                    sessions.c.opened < now - ADDRESS_KEPT_S,
+                    sessions.c.client_ip != sessions.c.client_network,
+                )
+                .values(client_ip=sessions.c.client_network)
+            )
+
+
+async def _history(connection: AsyncConnection, request: Request, now: float) -> History:
+    recent = await connection.execute(
+        select(sessions).where(
+            sessions.c.iss == request.iss,
+            sessions.c.link_id == request.link_id,
+            sessions.c.opened > now - RECENT_S,
+        )
+    )
+    used = await connection.scalar(
+        select(exists().where(used_links.c.iss == request.iss, used_links.c.link_id == request.link_id))
+    )
+    return History(used=bool(used), recent=[_from_row(row) for row in recent])
+
+
+def _concerned(kind: str, value: str) -> ColumnElement[bool]:
+    columns: dict[str, ColumnElement[str]] = {
+        "sid": sessions.c.sid,
+        "lid": sessions.c.link_id,
+        "viewer": sessions.c.viewer,
+        "asset": sessions.c.asset,
+        "kid": sessions.c.iss + "/" + sessions.c.kid,
+    }
+    return columns[kind] == value
+
+
+def _to_row(session: Session) -> dict[str, Any]:
+    return {name: getattr(session, name) for name in _RECORD} | {"last_seen": session.opened}
+
+
+def _from_row(row: Row[Any]) -> Session:
+    return Session(**{name: getattr(row, name) for name in _RECORD})
+
+
+_ADD_ACTIVITY: Final = (
+    update(sessions)
+    .where(sessions.c.sid == bindparam("of"))
+    .values(
+        edge=bindparam("by"),
+        last_seen=case((sessions.c.last_seen < bindparam("at"), bindparam("at")), else_=sessions.c.last_seen),
+        requests=sessions.c.requests + bindparam("more_requests"),
+        bytes=sessions.c.bytes + bindparam("more_bytes"),
+        media_s=sessions.c.media_s + bindparam("more_media_s"),
+    )
+)
