@@ -12,6 +12,7 @@ from typing import Final
 
 from keys.cipher import is_claim
 from keys.names import SESSION_ID_BYTES, asset_id, b64url_decode
+from keys.pace import Pace
 from keys.problems import Problem
 from keys.strict_json import strict_object
 
@@ -36,8 +37,9 @@ BAD_CLIENT_IP: Final = 410
 BAD_CONTAINER: Final = 411
 MALFORMED_URI: Final = 500
 
+PACE_CLAIM: Final = {"burst": "burst_s", "rate": "rate", "jumps": "jumps"}  # claim member → field of Pace
+
 _MAX_INTEGER: Final = 1 << 53
-_MAX_PACE: Final = 1e6
 _LINK_ID = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
 
 
@@ -73,7 +75,7 @@ class Claims:
     sid: str  # base64url session ID; "" in a link token
     asset: str  # of the session; "" in a link token
     cap: int  # seconds a session of this link may last; 0 when the link does not say
-    pace: Mapping[str, float] | None  # "burst", "rate", "jumps" as the link overrides them
+    pace: Mapping[str, float] | None  # what the link overrides, in the field names of `keys.pace.Pace`
     raw: Mapping[str, object] = field(repr=False)
 
     @property
@@ -223,9 +225,11 @@ def _pace(raw: dict[str, object]) -> dict[str, float] | None:
     value = raw.get("pace")
     if "pace" not in raw:
         return None
-    if not isinstance(value, dict) or not value.keys() <= {"burst", "rate", "jumps"}:
+    if not isinstance(value, dict) or not value.keys() <= PACE_CLAIM.keys():
         raise Refused(BAD_CRITICAL)
-    for number in value.values():
-        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= _MAX_PACE:
-            raise Refused(BAD_CRITICAL)
-    return {name: float(number) for name, number in value.items()}
+    found = {PACE_CLAIM[name]: number for name, number in value.items()}
+    try:
+        Pace().overridden(found)
+    except ValueError as exc:
+        raise Refused(BAD_CRITICAL) from exc
+    return found

@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 from keys import jwk as jwks
 from keys import jws
 from keys.cipher import CLAIM_KEY, Secret, seal_claim
-from keys.claims import AUDIENCE
+from keys.claims import AUDIENCE, PACE_CLAIM
 from keys.container import ATTRIBUTE, LINK_PATTERN, canonical_uri, quote, regex_container, split_token
 from keys.names import asset_id, b64url, b64url_decode
+from keys.pace import Pace
 from keys.private_file import write_private
 
 MAX_TOKEN: Final = 1536  # bytes; ffmpeg cuts URLs at 4096
@@ -140,7 +141,7 @@ def sign_url(
     if network is not None:
         claims["cdniip"] = seal_claim(_viewer_key(key), str(ipaddress.ip_network(network, strict=False)))
     if pace is not None:
-        claims["pace"] = dict(pace)
+        claims["pace"] = _pace(pace)
     return insert_token(plain, key.sign(claims))
 
 
@@ -182,6 +183,13 @@ def _viewer_key(key: SigningKey) -> bytes:
     if key.viewer_key is None:
         raise ValueError("this signing key cannot hide a viewer or a network: it has no viewer_key")
     return key.viewer_key.reveal()
+
+
+def _pace(pace: Mapping[str, float]) -> dict[str, float]:
+    if not pace.keys() <= PACE_CLAIM.keys():
+        raise ValueError(f"a link's pace has {', '.join(PACE_CLAIM)}")
+    Pace().overridden({PACE_CLAIM[name]: value for name, value in pace.items()})
+    return dict(pace)
 
 
 def _viewer(viewer: str) -> str:
