@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -44,7 +45,7 @@ def test_real_audio_has_no_gap_between_its_segments(audio_stream: bytes) -> None
     found = segments(rest)
     assert timescale(init.data) == 48000
     assert len(found) >= 2
-    assert all(a.decode_time + a.duration == b.decode_time for a, b in zip(found, found[1:], strict=False))
+    assert all(a.decode_time + a.duration == b.decode_time for a, b in pairwise(found))
     assert all(s.starts_with_sync and s.duration == 1024 * s.samples for s in found[:-1])
 
 
