@@ -160,7 +160,7 @@ def test_an_init_has_one_track_and_that_a_description(box: Make) -> None:
         with pytest.raises(BadBox, match="has one track"):
             read_init(box("moov", body))
     hdlr = box("hdlr", struct.pack(">II4s", 0, 0, b"vide"))
-    for entries in (b"", box("avc1", bytes(20))):
+    for entries in (b"", box("avc1", bytes(20)), box("avc1", bytes(40))):
         stsd = box("stsd", bytes(8), entries)
         mdhd = box("mdhd", struct.pack(">IIII", 0, 0, 0, 1))
         mdia = box("mdia", mdhd, hdlr, box("minf", box("stbl", stsd)))
