@@ -1,0 +1,1 @@
+"""The demonstration: a sample film of our own making, and everything started around it."""
