@@ -82,8 +82,8 @@ async def run_jailed(
     """
     report, report_write = os.pipe()
     try:
-        spec = _spec(argv, limits, reads, report_write, require_jail)
         try:
+            spec = _spec(argv, limits, reads, report_write, require_jail)
             process = await _start(spec, argv, stdin_fd, (*pass_fds, report_write))
         finally:
             for fd in (*pass_fds, report_write):

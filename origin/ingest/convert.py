@@ -1,0 +1,168 @@
+"""One file's way: probe → ladder → poster → one ffmpeg run → sealed, signed generation, ready to be
+published.
+
+A failure on the way leaves nothing: the generation's blobs are removed, its keys are given up. Which asset's
+turn it is, and what the catalogue says of it, is `jobs`'s.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from keys.leases import NewGeneration
+from keys.problems import Problem
+from origin.ingest.ladder import Wishes, plan
+from origin.ingest.packager import Generation, Packager, Records
+from origin.ingest.poster import poster
+from origin.ingest.probe import Bounds, Probe, probe
+from origin.ingest.transcode import Budget, Progress, transcode
+from origin.media.asset import Descriptor
+from origin.media.boxes import BadMedia
+from origin.store.blobs import BlobStore
+
+ODD: Final = "This file could not be converted: what came out of it cannot be cut into segments."
+KEYS_WAITS_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # before each further try while keys does not answer
+
+_LOG: Final = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Keys(Protocol):
+    """What ingest needs of the keys service; `KeysClient` fits."""
+
+    async def new_generation(self, asset: str) -> NewGeneration:
+        """Make a generation with new keys."""
+
+    async def publish(self, asset: str, generation: int, pace: Mapping[str, float] | None = None) -> None:
+        """Let new sessions pin it."""
+
+    async def delete_asset(self, asset: str) -> None:
+        """Delete the keys of an asset. Harmless when it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How files are converted."""
+
+    ffmpeg: Path
+    wishes: Wishes = field(default_factory=Wishes)
+    bounds: Bounds = field(default_factory=Bounds)
+    budget: Budget = field(default_factory=Budget)
+    key_period_s: float = 60  # seconds of media, made a whole number of segments
+    pace: Mapping[str, float] | None = (
+        None  # any of burst_s, rate, jump_s, jumps; None: what keys does by itself
+    )
+    require_jail: bool = False  # refuse to touch a file when files and network cannot be shut
+
+    def period_segments(self) -> int:
+        """Segments to a key period."""
+        return max(1, round(self.key_period_s / self.wishes.segment_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A generation that is whole and can be published."""
+
+    descriptor: Descriptor
+    stored_bytes: int
+
+
+class Converter:
+    """Makes generations out of files."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        blobs: BlobStore,
+        records: Records,
+        keys: Keys,
+        signer: Ed25519PrivateKey,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._settings = settings
+        self._blobs = blobs
+        self._records = records
+        self._keys = keys
+        self._signer = signer
+        self._sleep = sleep
+
+    async def probe(self, source: Path) -> Probe:
+        """What is in the file. Problem not_media with the sentence for its sender."""
+        s = self._settings
+        return await probe(source, bounds=s.bounds, require_jail=s.require_jail)
+
+    async def poster(self, source: Path, found: Probe) -> bytes | None:
+        """A JPEG of the film, None when there is none to be had."""
+        s = self._settings
+        return await poster(source, found, ffmpeg=s.ffmpeg, require_jail=s.require_jail)
+
+    async def convert(
+        self, asset: str, title: str, source: Path, found: Probe, note: Callable[[Progress], None]
+    ) -> Converted:
+        """A new generation in the store. Problem with a sentence; then, or cancelled, nothing is left."""
+        made = await self._patiently(lambda: self._keys.new_generation(asset))
+        generation = Generation(made.tenant, asset, made.generation, made.storage_key)
+        try:
+            return await self._fill(generation, title, source, found, note)
+        except BaseException as exc:
+            await asyncio.shield(self.discard(asset, made.generation))
+            if isinstance(exc, BadMedia):
+                raise Problem("internal", ODD, detail=str(exc)) from exc
+            raise
+
+    async def publish(self, asset: str, generation: int) -> None:
+        """Lets new sessions pin the generation."""
+        await self._patiently(lambda: self._keys.publish(asset, generation, self._settings.pace))
+
+    async def discard(self, asset: str, generation: int) -> None:
+        """Removes an unpublished generation: blobs and keys."""
+        await self._blobs.delete_generation(asset, generation)
+        try:
+            await self._keys.delete_asset(asset)
+        except (
+            Problem
+        ) as problem:  # wrapped keys of nothing: no harm, and no reason to hide the first failure
+            _LOG.warning("keys of %s generation %d not given up: %s", asset, generation, problem)
+
+    async def sweep(self, asset: str) -> None:
+        """Removes what a killed run left of an asset that was never published."""
+        for generation in await self._blobs.generations(asset):
+            await self._blobs.delete_generation(asset, generation)
+
+    async def _fill(
+        self, generation: Generation, title: str, source: Path, found: Probe, note: Callable[[Progress], None]
+    ) -> Converted:
+        s = self._settings
+        ladder = plan(found, s.wishes)
+        packager = Packager(generation, ladder, blobs=self._blobs, records=self._records, signer=self._signer)
+        await transcode(
+            source,
+            found,
+            ladder,
+            ffmpeg=s.ffmpeg,
+            wishes=s.wishes,
+            budget=s.budget,
+            sink=packager.take,
+            progress=note,
+            require_jail=s.require_jail,
+        )
+        descriptor = await packager.finish(title=title, period_segments=s.period_segments())
+        return Converted(descriptor, packager.stored_bytes)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """The answer of keys, asked again for half a minute while it does not answer."""
+        for wait_s in KEYS_WAITS_S:
+            try:
+                return await ask()
+            except Problem as problem:
+                if problem.code != "unavailable":
+                    raise
+                _LOG.warning("%s Asking again in %.1f s.", problem.message, wait_s)
+            await self._sleep(wait_s)
+        return await ask()

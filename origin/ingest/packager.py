@@ -1,0 +1,188 @@
+"""From ffmpeg's streams to a stored generation: segments sealed as they come, digests signed, descriptor
+written.
+
+Each object is sealed, stored and recorded (SECURITY K1) the moment it is whole, so no plain segment rests
+anywhere. `Packager.take` is the sink of `transcode`; `finish` signs a digest list for each rendition and the
+descriptor with the origin's key. Making the generation known is left to `jobs`.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from keys.problems import Problem
+from origin.ingest.ladder import AudioRung, Ladder, VideoRung
+from origin.media.asset import (
+    DESCRIPTOR_OBJECT,
+    DESCRIPTOR_RENDITION,
+    INIT_OBJECT,
+    LIST_OBJECT,
+    Descriptor,
+    Rendition,
+    segment_object,
+    write_descriptor,
+)
+from origin.media.boxes import BadMedia
+from origin.media.codecs import TrackInfo, read_init
+from origin.media.digests import ObjectDigest, digest_of, write_list
+from origin.media.hls import measure
+from origin.media.seal import SLICE, Sealer, slice_count
+from origin.media.segmenting import Init, Segment, Splitter
+from origin.store.blobs import BlobStore
+
+NOTHING: Final = "This file could not be converted: no picture or sound came out of it."
+
+
+class Records(Protocol):
+    """Where digests are kept for ever; `Catalogue` fits."""
+
+    async def record_object(
+        self, asset: str, generation: int, rendition: str, name: str, sha256: bytes
+    ) -> None:
+        """K1. Problem conflict when the name was recorded with another digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What is being filled: names and the key that seals."""
+
+    tenant: str
+    asset: str
+    number: int
+    storage_key: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One rendition as it grows."""
+
+    splitter: Splitter = field(default_factory=Splitter)
+    track: TrackInfo | None = None
+    objects: list[ObjectDigest] = field(default_factory=list)
+    durations: list[int] = field(default_factory=list)  # ticks
+    sizes: list[int] = field(default_factory=list)  # plain bytes
+
+
+class Packager:
+    """Fills one generation. Streams may be fed side by side, each by one task."""
+
+    def __init__(
+        self,
+        generation: Generation,
+        ladder: Ladder,
+        *,
+        blobs: BlobStore,
+        records: Records,
+        signer: Ed25519PrivateKey,
+    ) -> None:
+        self._generation = generation
+        self._ladder = ladder
+        self._blobs = blobs
+        self._records = records
+        self._signer = signer
+        self._rungs: tuple[VideoRung | AudioRung, ...] = (*ladder.video, *ladder.audio)
+        self._streams = {rung.id: _Stream() for rung in self._rungs}
+        self.stored_bytes = 0  # of all objects so far
+
+    async def take(self, rendition: str, data: bytes) -> None:
+        """The next bytes of a rendition. Problem disk_full or conflict; BadMedia when ffmpeg made no CMAF."""
+        stream = self._streams[rendition]
+        for piece in stream.splitter.feed(data):
+            if isinstance(piece, Init):
+                stream.track = read_init(piece.data)
+                stream.objects.append(await self._store(rendition, INIT_OBJECT, piece.data))
+            else:
+                await self._take_segment(rendition, stream, piece)
+
+    async def finish(self, *, title: str, period_segments: int) -> Descriptor:
+        """Signs and stores what makes the generation readable. Problem not_media if a stream is empty."""
+        for stream in self._streams.values():
+            _close(stream)
+        descriptor = self._descriptor(title, period_segments)
+        for rendition, stream in self._streams.items():
+            listed = write_list(
+                self._signer, self._generation.asset, self._generation.number, rendition, stream.objects
+            )
+            await self._put(rendition, LIST_OBJECT, listed)
+        await self._put(DESCRIPTOR_RENDITION, DESCRIPTOR_OBJECT, write_descriptor(self._signer, descriptor))
+        return descriptor
+
+    async def _take_segment(self, rendition: str, stream: _Stream, segment: Segment) -> None:
+        if not segment.starts_with_sync:
+            raise BadMedia(f"segment {len(stream.sizes)} of {rendition} does not start with a keyframe")
+        if not stream.sizes and segment.decode_time != 0:
+            raise BadMedia(f"{rendition} starts at {segment.decode_time}, not at 0")
+        name = segment_object(len(stream.sizes))
+        stream.durations.append(segment.duration)
+        stream.sizes.append(len(segment.data))
+        stream.objects.append(await self._store(rendition, name, segment.data))
+
+    async def _store(self, rendition: str, name: str, plain: bytes) -> ObjectDigest:
+        """Seals an object slice by slice into the store, in threads: the origin serves others meanwhile."""
+        g = self._generation
+        sealer = Sealer(g.storage_key, g.tenant, g.asset, g.number, rendition, name)
+        view, digests = memoryview(plain), []
+        async with self._blobs.writer(g.asset, g.number, rendition, name) as writer:
+            for index in range(slice_count(len(plain))):
+                piece = view[index * SLICE : (index + 1) * SLICE]
+                sealed, digest = await asyncio.to_thread(_seal, sealer, index, piece)
+                digests.append(digest)
+                self.stored_bytes += len(sealed)
+                await writer.write(sealed)
+            stored = await writer.commit()
+        await self._records.record_object(g.asset, g.number, rendition, name, stored)
+        return ObjectDigest(name, len(plain), tuple(digests))
+
+    async def _put(self, rendition: str, name: str, data: bytes) -> None:
+        g = self._generation
+        stored = await self._blobs.put(g.asset, g.number, rendition, name, data)
+        self.stored_bytes += len(data)
+        await self._records.record_object(g.asset, g.number, rendition, name, stored)
+
+    def _descriptor(self, title: str, period_segments: int) -> Descriptor:
+        renditions = [self._rendition(index, rung) for index, rung in enumerate(self._rungs)]
+        film = renditions[: len(self._ladder.video)]
+        if len({(r.timescale, r.durations) for r in film}) > 1:
+            raise BadMedia("the segments of the rungs do not line up")
+        g = self._generation
+        duration = max(sum(r.durations) / r.timescale for r in film or renditions)
+        return Descriptor(g.tenant, g.asset, g.number, title, duration, period_segments, tuple(renditions))
+
+    def _rendition(self, index: int, rung: VideoRung | AudioRung) -> Rendition:
+        stream = self._streams[rung.id]
+        track = stream.track
+        assert track is not None, "closed streams have a track"
+        peak, average = measure(stream.sizes, stream.durations, track.timescale)
+        film = isinstance(rung, VideoRung)
+        return Rendition(
+            id=rung.id,
+            track=track.track,
+            index=index,
+            codecs=track.codecs,
+            timescale=track.timescale,
+            durations=tuple(stream.durations),
+            sizes=tuple(stream.sizes),
+            bandwidth=peak,
+            average_bandwidth=average,
+            width=track.width,
+            height=track.height,
+            frame_rate=round(float(self._ladder.frame_rate), 3) if film else 0.0,
+            channels=track.channels,
+            sample_rate=track.sample_rate,
+            language="" if isinstance(rung, VideoRung) else rung.language,
+            name=rung.id if isinstance(rung, VideoRung) else rung.name,
+        )
+
+
+def _close(stream: _Stream) -> None:
+    """Problem not_media when nothing came; BadMedia when the stream was cut."""
+    if stream.track is None or not stream.sizes:
+        raise Problem("not_media", NOTHING, detail="a rendition without segments")
+    stream.splitter.close()
+
+
+def _seal(sealer: Sealer, index: int, plain: memoryview) -> tuple[bytes, bytes]:
+    sealed = sealer.seal(index, plain)
+    return sealed, digest_of(sealed)
