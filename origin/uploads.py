@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from keys.names import asset_id
 from keys.problems import Problem
-from origin.filenames import clean_line, display_name, title_of
+from origin.filenames import clean_line, display_name, id_of, title_of
 from origin.forms import Field, FileBegin, FileData, FileEnd, FormReader
 from origin.incoming import Draft, Incoming
 
@@ -29,13 +29,8 @@ class Intake(Protocol):
     async def inspect(self, path: Path) -> None:
         """Problem not_media unless the file holds video or audio that can be played."""
 
-    async def submit(
-        self, path: Path, *, source_name: str, title: str, id: str | None, size_bytes: int
-    ) -> str:
-        """Queues the file as a new asset and owns it from then on; the asset's ID.
-
-        Problem conflict for a taken one.
-        """
+    async def submit(self, asset: str, title: str, path: Path) -> None:
+        """Queues the file as a new asset; owns it from then on. Problem conflict when the ID is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,19 +132,20 @@ class Uploads:
             return Outcome(file.name, None, problem)
 
     async def _accept(self, file: _Named) -> str:
-        """The new asset. Problem not_media, or conflict when its wished ID is taken."""
+        """The new asset: of the wished ID, else of the first free one that its title makes."""
         if file.draft.size == 0:
             raise Problem("not_media", "This file is empty.")
         await self._intake.inspect(file.draft.path)
-        asset = await self._intake.submit(
-            file.draft.path,
-            source_name=file.name,
-            title=file.title,
-            id=file.asset,
-            size_bytes=file.draft.size,
-        )
-        file.draft.keep()
-        return asset
+        for candidate in [file.asset] if file.asset else _candidates(file.title):
+            try:
+                await self._intake.submit(candidate, file.title, file.draft.path)
+            except Problem as problem:
+                if problem.code != "conflict" or file.asset:
+                    raise
+                continue
+            file.draft.keep()
+            return candidate
+        raise Problem("conflict", "There are too many films of this name. Choose an ID of your own.")
 
     async def _pieces(self, request: Request) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises ClientDisconnect when it is cut, Problem when it stalls."""
@@ -183,3 +179,8 @@ def _named(draft: Draft, filename: str, fields: dict[str, str]) -> _Named:
     shown = display_name(filename)
     wanted = asset_id(fields["id"]) if fields.get("id") else None
     return _Named(draft, shown, clean_line(fields.get("title", ""), title_of(shown)), wanted)
+
+
+def _candidates(title: str) -> list[str]:
+    base = id_of(title)
+    return [base, *(f"{base}-{number}" for number in range(2, 1000))]

@@ -24,12 +24,12 @@ export function renderSessions(sessions, assets, now, refresh) {
 
 function row(refresh) {
   let session = null;
-  const viewer = h("span", { class: "viewer" });
+  const viewer = h("span", { class: "viewer cut" });
   const link = h("span", { class: "sub mono" });
   const film = h("span");
   const edge = h("span", { class: "sub" });
   const state = h("span");
-  const cells = Object.fromEntries(["from", "since", "seen", "media", "sent"].map((name) => [name, h("span")]));
+  const cells = Object.fromEntries(["from", "since", "seen", "media", "sent"].map((name) => [name, h("span", { class: name === "from" ? "cut" : "" })]));
   const revoke = h(
     "button",
     { type: "button", class: "small danger", onClick: () => revokeDialog(session, refresh) },
@@ -54,11 +54,13 @@ function row(refresh) {
   element.place = (titles, now) => {
     const name = session.viewer || "Anonymous";
     setText(viewer, name);
+    viewer.title = name;
     setText(link, session.lid ? `link ${session.lid.slice(0, 10)}…` : "");
     link.title = session.lid || "";
     setText(film, titles.get(session.asset) || session.asset);
     setText(edge, session.edge ? `by ${session.edge}` : "");
     setText(cells.from, session.client_ip || "–");
+    cells.from.title = session.client_ip || "";
     setText(cells.since, `${spoken(now - session.opened)} ago`);
     cells.since.title = new Date(session.opened * 1000).toLocaleString();
     const idle = session.last_seen ? now - session.last_seen : null;

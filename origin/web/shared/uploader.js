@@ -71,6 +71,9 @@ class Row {
   async run(follow, onAccepted) {
     if (this.cancelled) return;
     try {
+      // Asked first: a browser reads a refusal only after it has sent the whole file.
+      await request("GET", `/v1/uploads?bytes=${this.file.size}`);
+      if (this.cancelled) return;
       const asset = await this.send();
       onAccepted(asset);
       if (follow) await this.watch(follow(asset));

@@ -1,0 +1,208 @@
+"""What the console's page asks: one JSON row each, translated to calls of origin and keys.
+
+`GET /api/state` is all the page polls: assets and live sessions together. A service that is away costs its
+part and adds a sentence; the other part still shows.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from deploy.console.origin_client import OriginClient
+from keys.client import KeysClient
+from keys.names import asset_id
+from keys.problems import Problem
+from keys.revocation import KINDS
+from keys.signing import SigningKey, sign_url
+from origin.access import AdminAccess, sign_out
+from origin.access import check_own_page as own_page
+
+LIVE_WITHIN_S: Final = 120.0  # sessions seen within this time are shown
+MAX_BODY: Final = 16 * 1024  # bytes of a JSON request
+MAX_VALUE: Final = 256  # characters of what is revoked
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Views:
+    """The endpoints; `routes` is what the application mounts."""
+
+    def __init__(
+        self,
+        access: AdminAccess,
+        keys: KeysClient,
+        origin: OriginClient,
+        issuer: SigningKey,
+        edges: Sequence[str],
+        now: Callable[[], float],
+    ) -> None:
+        self._access = access
+        self._keys = keys
+        self._origin = origin
+        self._issuer = issuer
+        self._edges = list(edges)
+        self._now = now
+
+    def routes(self) -> list[Route]:
+        """The console's rows. All but signing in and out are for operators."""
+        rows: list[tuple[str, str, Endpoint]] = [
+            ("GET", "/api/state", self.state),
+            ("POST", "/api/links", self.link),
+            ("POST", "/api/revocations", self.revoke),
+            ("POST", "/api/assets/{id}/cancel", self.cancel),
+            ("POST", "/api/assets/{id}/retry", self.retry),
+            ("DELETE", "/api/assets/{id}", self.delete),
+            ("GET", "/api/assets/{id}/poster.jpg", self.poster),
+            ("GET", "/v1/uploads", self.room),
+            ("POST", "/upload", self.upload),
+        ]
+        return [
+            Route("/login", self.login, methods=["POST"]),
+            Route("/logout", self.logout, methods=["POST"]),
+            *(Route(path, self._for_operators(view), methods=[method]) for method, path, view in rows),
+        ]
+
+    async def login(self, request: Request) -> Response:
+        """`POST /login` `{token}`: the cookie."""
+        response = Response(status_code=204)
+        self._access.sign_in(request, _text(await _body(request), "token"), response)
+        return response
+
+    async def logout(self, request: Request) -> Response:
+        """`POST /logout`."""
+        own_page(request.headers)
+        response = Response(status_code=204)
+        sign_out(response)
+        return response
+
+    async def state(self, request: Request) -> Response:
+        """`GET /api/state`: `{assets, sessions, edges, problems, now}`; a part that is away is null."""
+        problems: list[str] = []
+
+        async def part(asked: Awaitable[list[dict[str, Any]]]) -> list[dict[str, Any]] | None:
+            try:
+                return await asked
+            except Problem as problem:
+                problems.append(problem.message)
+                return None
+
+        assets, sessions = await asyncio.gather(
+            part(self._origin.assets()), part(self._keys.sessions(LIVE_WITHIN_S))
+        )
+        return JSONResponse(
+            {
+                "assets": assets,
+                "sessions": sessions,
+                "edges": self._edges,
+                "problems": problems,
+                "now": self._now(),
+            }
+        )
+
+    async def link(self, request: Request) -> Response:
+        """`POST /api/links` `{asset, start_within_s, session_s, viewer, once, edge}`: `{link, watch}`."""
+        asked = await _body(request)
+        edge = _text(asked, "edge")
+        if edge not in self._edges:
+            raise Problem("bad_request", "There is no such edge.")
+        viewer = asked.get("viewer") or None
+        if viewer is not None and not isinstance(viewer, str):
+            raise Problem("bad_request", "A viewer is a name or number of yours.")
+        try:
+            link = sign_url(
+                f"{edge}/v/{asset_id(_text(asked, 'asset'))}/main.m3u8",
+                self._issuer,
+                start_within_s=_whole(asked, "start_within_s"),
+                session_s=_whole(asked, "session_s"),
+                viewer=viewer,
+                once=asked.get("once") is True,
+                now=self._now(),
+            )
+        except ValueError as exc:
+            raise Problem("bad_request", f"This link cannot be made: {exc}.") from exc
+        return JSONResponse({"link": link, "watch": f"{edge}/watch/#{link}"}, 201)
+
+    async def revoke(self, request: Request) -> Response:
+        """`POST /api/revocations` `{kind, value}`."""
+        asked = await _body(request)
+        kind, value = _text(asked, "kind"), _text(asked, "value")
+        if kind not in KINDS or not 0 < len(value) <= MAX_VALUE:
+            raise Problem("bad_request", "This cannot be revoked.")
+        await self._keys.revoke(kind, value)
+        return Response(status_code=204)
+
+    async def cancel(self, request: Request) -> Response:
+        """`POST /api/assets/{id}/cancel`."""
+        return await self._act(request, "POST", "/cancel")
+
+    async def retry(self, request: Request) -> Response:
+        """`POST /api/assets/{id}/retry`."""
+        return await self._act(request, "POST", "/retry")
+
+    async def delete(self, request: Request) -> Response:
+        """`DELETE /api/assets/{id}`."""
+        return await self._act(request, "DELETE", "")
+
+    async def poster(self, request: Request) -> Response:
+        """`GET /api/assets/{id}/poster.jpg`."""
+        jpeg = await self._origin.poster(_asset(request))
+        return Response(jpeg, headers={"cache-control": "private, max-age=3600"}, media_type="image/jpeg")
+
+    async def room(self, request: Request) -> Response:
+        """`GET /v1/uploads?bytes=N`: whether the origin would take an upload of N bytes."""
+        await self._origin.room(request.query_params.get("bytes", ""))
+        return Response(status_code=204)
+
+    async def upload(self, request: Request) -> Response:
+        """`POST /upload`: passed on to the origin as it comes."""
+        return await self._origin.pass_upload(request)
+
+    async def _act(self, request: Request, method: str, action: str) -> Response:
+        await self._origin.act(method, _asset(request), action)
+        return Response(status_code=204)
+
+    def _for_operators(self, view: Endpoint) -> Endpoint:
+        async def checked(request: Request) -> Response:
+            self._access.check(request)
+            return await view(request)
+
+        return checked
+
+
+def _asset(request: Request) -> str:
+    return asset_id(request.path_params["id"])
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    """The JSON object sent. Problem bad_request or too_large."""
+    data = b""
+    async for piece in request.stream():
+        data += piece
+        if len(data) > MAX_BODY:
+            raise Problem("too_large")
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Problem("bad_request", "Send a JSON object.")
+    return found
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise Problem("bad_request", f"“{name}” is missing.")
+    return value
+
+
+def _whole(fields: dict[str, Any], name: str) -> int:
+    value = fields.get(name)
+    if type(value) is not int or not 0 < value < 1 << 31:
+        raise Problem("bad_request", f"“{name}” is a number of seconds.")
+    return value
