@@ -13,6 +13,7 @@ from origin.media.asset import INIT_OBJECT, Descriptor, Rendition, segment_objec
 
 MEDIA_PLAYLIST = "index.m3u8"
 PROTECTIONS = ("clear", "aes")  # of the protections, what HLS carries here
+TITLE_DATA_ID = "com.apple.hls.title"
 AES_BLOCK = 16  # PKCS#7 pads a segment to the next whole block
 
 
@@ -22,7 +23,7 @@ def multivariant(descriptor: Descriptor, protection: str) -> bytes:
     video = [r for r in descriptor.renditions if r.track == "video"]
     groups = _audio_groups(descriptor)
     alternatives = bool(video) or any(len({r.language for r in group}) > 1 for group in groups.values())
-    lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS", *_title(descriptor.title)]
     if alternatives:
         for name, group in groups.items():
             lines += _media_tags(name, group)
@@ -53,6 +54,12 @@ def media(descriptor: Descriptor, rendition: Rendition, protection: str) -> byte
             lines.append(f'#EXT-X-KEY:METHOD=AES-128,URI="key/{period}"')
         lines += [f"#EXTINF:{rendition.seconds(number):.6f},", segment_object(number)]
     return _text([*lines, "#EXT-X-ENDLIST"])
+
+
+def _title(title: str) -> list[str]:
+    """The title as session data, for the player's page. A quoted string holds no quote and no line break."""
+    text = "".join(c for c in " ".join(title.replace('"', "”").split()) if c.isprintable())
+    return [f'#EXT-X-SESSION-DATA:DATA-ID="{TITLE_DATA_ID}",VALUE="{text}"'] if text else []
 
 
 def target_duration(durations: Sequence[int], timescale: int) -> int:

@@ -326,3 +326,17 @@ def test_ffmpeg_decodes_the_encrypted_playlists_to_the_very_frames(
     assert [row for row in played if row[0] == "0"] == picture
     sound = [row[1:] for row in frame_digests(str(tmp_path / "a.mp4"))]
     assert [row[1:] for row in played if row[0] == "1"] == sound
+
+
+@given(st.text(max_size=80))
+def test_any_title_stays_inside_its_quotes(title: str) -> None:
+    text = hls.multivariant(replace(asset(VIDEO), title=title), "aes").decode()
+    lines = [line for line in text.split("\n") if line.startswith("#EXT-X-SESSION-DATA")]
+    assert len(lines) <= 1 and text.count("\n#EXT-X-STREAM-INF") == 1
+    for line in lines:
+        assert line.count('"') == 4 and line.isprintable()
+
+
+def test_the_title_reaches_the_player_as_session_data() -> None:
+    text = hls.multivariant(asset(VIDEO), "aes").decode()
+    assert '#EXT-X-SESSION-DATA:DATA-ID="com.apple.hls.title",VALUE="Film"' in text
