@@ -6,14 +6,16 @@ down the batch waits and grows, up to a bound; sessions beyond it are not told o
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
+from edge.deliver.counters import Count, ignore
 from keys.problems import Problem
+from keys.sessions import Activity as Seen
 
 EVERY_S: Final = 5.0
 MOST_SESSIONS: Final = 10_000
+BATCH: Final = 500  # sessions in one call, as keys takes them
 
 log = logging.getLogger("sluice.edge.activity")
 
@@ -21,23 +23,13 @@ log = logging.getLogger("sluice.edge.activity")
 class TakesActivity(Protocol):
     """Who is told (`keys.client`)."""
 
-    async def activity(self, sessions: dict[str, dict[str, Any]]) -> None:
-        """Takes one batch: sid → {"at", "requests", "bytes", "media_s"}."""
+    async def tell_activity(self, seen: Mapping[str, Seen]) -> None:
+        """Takes one batch by session ID, at most BATCH sessions. Problem when it does not."""
         ...
 
 
-@dataclass(slots=True)
-class _Tally:
-    at: float  # seconds since the epoch, of the latest request
-    requests: int = 0
-    bytes: int = 0
-    media_s: float = 0.0
-
-    def add(self, at: float, requests: int, size_bytes: int, media_s: float) -> None:
-        self.at = max(self.at, at)
-        self.requests += requests
-        self.bytes += size_bytes
-        self.media_s += media_s
+def _sum(a: Seen, b: Seen) -> Seen:
+    return Seen(max(a.at, b.at), a.requests + b.requests, a.bytes + b.bytes, a.media_s + b.media_s)
 
 
 class Activity:
@@ -48,7 +40,7 @@ class Activity:
         keys: TakesActivity,
         *,
         now: Callable[[], float],
-        count: Callable[[str, float], None],
+        count: Count = ignore,
         every_s: float = EVERY_S,
         most_sessions: int = MOST_SESSIONS,
     ) -> None:
@@ -57,11 +49,11 @@ class Activity:
         self._count = count
         self._every_s = every_s
         self._most = most_sessions
-        self._tallies: dict[str, _Tally] = {}
+        self._seen: dict[str, Seen] = {}
 
     def note(self, sid: str, size_bytes: int = 0, media_s: float = 0.0) -> None:
         """One request of a session, answered."""
-        self._add(sid, _Tally(self._now(), 1, size_bytes, media_s))
+        self._add(sid, Seen(self._now(), 1, size_bytes, media_s))
 
     async def run(self) -> None:
         """Posts until cancelled."""
@@ -71,25 +63,25 @@ class Activity:
 
     async def post(self) -> None:
         """Posts what there is; what keys does not take stays for the next time."""
-        if not self._tallies:
-            return
-        batch, self._tallies = self._tallies, {}
-        fields = {
-            sid: {"at": t.at, "requests": t.requests, "bytes": t.bytes, "media_s": round(t.media_s, 3)}
-            for sid, t in batch.items()
-        }
-        try:
-            await self._keys.activity(fields)
-        except Problem as problem:
-            log.warning("activity of %d sessions not posted: %s", len(batch), problem.detail or problem.code)
-            for sid, tally in batch.items():
-                self._add(sid, tally)
+        waiting, self._seen = list(self._seen.items()), {}
+        while waiting:
+            batch = dict(waiting[:BATCH])
+            try:
+                await self._keys.tell_activity(batch)
+            except Problem as problem:
+                log.warning(
+                    "activity of %d sessions not posted: %s", len(waiting), problem.detail or problem.code
+                )
+                break
+            del waiting[:BATCH]
+        for sid, seen in waiting:
+            self._add(sid, seen)
 
-    def _add(self, sid: str, tally: _Tally) -> None:
-        known = self._tallies.get(sid)
+    def _add(self, sid: str, seen: Seen) -> None:
+        known = self._seen.get(sid)
         if known is not None:
-            known.add(tally.at, tally.requests, tally.bytes, tally.media_s)
-        elif len(self._tallies) < self._most:
-            self._tallies[sid] = tally
+            self._seen[sid] = _sum(known, seen)
+        elif len(self._seen) < self._most:
+            self._seen[sid] = seen
         else:
-            self._count("sluice_edge_activity_dropped_total", tally.requests)
+            self._count("activity_dropped", seen.requests)

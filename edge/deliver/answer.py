@@ -5,18 +5,17 @@ HEAD sends the headers of GET, Content-Length included, and no body (RFC 9110 §
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+
+from starlette.types import Send
 
 from edge.deliver import ranges
 from edge.deliver.cors import Headers
+from edge.deliver.headers import common
 from keys.names import b64url
 from keys.problems import Problem
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_COMMON = {name for name, _ in common(secure=True)}  # every answer gets these anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def fields_of(pairs: Headers) -> dict[bytes, bytes]:
 def refusal(problem: Problem) -> Answer:
     """The answer that refuses. Two of one viewer code differ in the request ID header only (SECURITY T12)."""
     headers = [(name.encode(), value.encode()) for name, value in problem.headers()]
-    return Answer(problem.status, headers, problem.body())
+    return Answer(problem.status, [pair for pair in headers if pair[0] not in _COMMON], problem.body())
 
 
 def strong_etag(body: bytes) -> str:

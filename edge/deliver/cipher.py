@@ -12,12 +12,15 @@ reference count shows that nobody holds the bytearray itself.
 
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from typing import Final
 
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
+
+from keys.problems import Problem
+from origin.media.seal import slice_count, slice_length
 
 PIECE: Final = 256 * 1024  # plain bytes to one piece: a multiple of the block
 BLOCK: Final = 16
@@ -95,25 +98,27 @@ async def encrypted(
     length: int,
     slice_at: Callable[[int], Awaitable[memoryview]],
     pool: BufferPool,
+    *,
+    start: int,
     stop: int,
-) -> AsyncIterator[memoryview]:
-    """The encrypted body in pieces up to byte `stop`, which may cut the last piece short.
+) -> AsyncGenerator[memoryview, None]:
+    """Bytes `start` ≤ i < `stop` of the encrypted body, in pieces. CBC is serial: what precedes is encrypted too.
 
-    `slice_at(i)` gives plain slice i of an object of `length` bytes; a slice of another length than asked
-    ends in ValueError. A piece is only valid until the next is asked for, unless the receiver keeps a
+    `slice_at(i)` gives plain slice i of an object of `length` bytes; Problem bad_upstream when it is of
+    another length. A piece is only valid until the next is asked for, unless the receiver keeps a
     view of it.
     """
     cipher = SegmentCipher(key, number)
-    index = done = out = 0
+    index = out = 0
     while out < stop:
         plain = await slice_at(index)
-        if (not plain and length) or done + len(plain) > length:
-            raise ValueError(f"slice {index} does not fit a body of {length} bytes")
-        done += len(plain)
-        for piece, last in _pieces(plain, at_end=done == length):
+        if len(plain) != slice_length(length, index):
+            raise Problem("bad_upstream", detail=f"slice {index} of {length} bytes has {len(plain)}")
+        for piece, last in _pieces(plain, at_end=index == slice_count(length) - 1):
             buffer = pool.take()
             made = cipher.into(buffer, piece, last=last)
-            yield memoryview(buffer)[: min(made, stop - out)]
+            if out + made > start:
+                yield memoryview(buffer)[max(0, start - out) : min(made, stop - out)]
             pool.give(buffer)
             del buffer  # else this frame's own reference would keep it from being taken again
             out += made

@@ -1,6 +1,6 @@
 """Which pages of other origins may read what the edge answers (SECURITY H29; WHATWG Fetch, CORS protocol).
 
-Origins match exactly against the edge's own and a configured list. Never `*`, never a reflected stranger,
+Origins match exactly against the edges' own and a configured list. Never `*`, never a reflected stranger,
 never `null`, never credentials. The headers stand on redirects and errors too, or cross-origin players
 see neither. Pure.
 """
@@ -36,13 +36,13 @@ def origin_of(url: str) -> str:
 class Cors:
     """The configured list, and what it means for one request's Origin."""
 
-    def __init__(self, public_url: str, allowed: Iterable[str] = ()) -> None:
-        """`public_url` is the edge's own; `allowed`: origins like `https://films.example`, or ValueError."""
+    def __init__(self, edges: Iterable[str], allowed: Iterable[str] = ()) -> None:
+        """`edges`: our own public URLs; `allowed`: origins like `https://films.example`, or ValueError."""
         listed = list(allowed)
         for origin in listed:
             if origin != origin_of(origin) or not origin.startswith(("http://", "https://")):
                 raise ValueError(f"{origin!r} is no origin such as https://films.example")
-        self._allowed = frozenset(o.encode() for o in (origin_of(public_url), *listed))
+        self._allowed = frozenset(o.encode() for o in (*map(origin_of, edges), *listed))
         self._policy = b"cross-origin" if listed else b"same-origin"
 
     def headers(self, origin: bytes | None) -> Headers:

@@ -1,0 +1,184 @@
+"""One edge worker as an ASGI application: media over raw ASGI; page, health and metrics through Starlette.
+
+Owns what runs in the background while it serves: the trust, the revocation feed, the renewal of leases,
+the telling of activity. What it is made of is handed in (`deploy` assembles); nothing here reads the
+environment.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from starlette.applications import Starlette
+from starlette.types import Message, Receive, Scope, Send
+
+from edge.deliver import health, page, path
+from edge.deliver.activity import Activity, TakesActivity
+from edge.deliver.answer import refusal, send_answer
+from edge.deliver.authorize import Authorizer
+from edge.deliver.clients import networks
+from edge.deliver.cors import Cors
+from edge.deliver.counters import Count, ignore
+from edge.deliver.headers import cache_status, common
+from edge.deliver.leases import Leases, LendsKeys
+from edge.deliver.media import Media
+from edge.deliver.needs import Library, PaceGate
+from edge.deliver.open import Opening, OpensSessions
+from edge.deliver.playlist import Playlists
+from edge.deliver.revocations import GivesRevocations, Revocations
+from edge.deliver.segment import Segments
+from edge.deliver.trust import TrustedTokens
+from keys.problems import Problem
+
+LAST_WORDS_S: Final = 2.0  # for the activity still to be told when the worker ends
+AGAIN_S: Final = 1.0
+
+log = logging.getLogger("sluice.edge")
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """What an operator says of an edge."""
+
+    node: str  # its name in Cache-Status, such as sluice-edge-1
+    public_url: str  # how viewers reach it; tokens are matched against this, never against a request's Host
+    web: Path  # folder of the player page
+    edges: tuple[str, ...] = ()  # public URLs of all edges: the page may play from each of them
+    cors_origins: tuple[str, ...] = ()  # sites whose pages may play from here, such as https://films.example
+    framed_by: tuple[str, ...] = ()  # sites that may show the player page in a frame
+    trusted_proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For counts
+    running_sessions_s: float = 900.0  # how old the revocation feed may be before running sessions stop
+
+
+class Keys(LendsKeys, OpensSessions, GivesRevocations, TakesActivity, Protocol):
+    """What an edge asks of the keys service; `keys.client.KeysClient` fits."""
+
+
+class EdgeApp:
+    """The application of one worker. Make it once a process; it starts its tasks in the lifespan."""
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        *,
+        keys: Keys,
+        trusted: TrustedTokens,
+        library: Library,
+        pace: PaceGate,
+        now: Callable[[], float],
+        clock: Callable[[], float],
+        metrics: Callable[[], str],
+        count: Count = ignore,
+        resources: Sequence[AbstractAsyncContextManager[object]] = (),
+    ) -> None:
+        """`now` is wall time and `clock` monotonic, both in seconds; `metrics` is Prometheus text.
+
+        `resources` are entered when serving begins, in order, and left in reverse when it ends: the
+        library, the clients, whatever lives in the loop. `trusted` is handed in because the library asks
+        it for packagers' keys.
+        """
+        self._resources = resources
+        self._trusted = trusted
+        self._revocations = Revocations(
+            keys, now=now, clock=clock, running_sessions_s=settings.running_sessions_s
+        )
+        self._leases = Leases(keys, clock=clock, count=count)
+        self._activity = Activity(keys, now=now, count=count)
+        authorizer = Authorizer(settings.public_url, trusted, self._revocations, self._leases, now)
+        secure = settings.public_url.startswith("https:")
+        self._common = common(secure=secure)
+        self._status = cache_status(settings.node)
+        self._media = Media(
+            authorizer,
+            Opening(authorizer, keys, count=count),
+            Playlists(library),
+            Segments(library, pace, self._activity, node=settings.node, now=now, count=count),
+            library,
+            self._activity,
+            Cors((settings.public_url, *settings.edges), settings.cors_origins),
+            node=settings.node,
+            secure=secure,
+            trusted_proxies=networks(settings.trusted_proxies),
+            count=count,
+        )
+        policy = page.content_security_policy(settings.edges, settings.framed_by)
+        self._rest = Starlette(
+            routes=[
+                *page.routes(page.read_files(settings.web), policy),
+                *health.routes((trusted, self._revocations), metrics),
+            ]
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI: http and lifespan; a WebSocket is closed."""
+        if scope["type"] == "http":
+            if path.is_media(scope["raw_path"]):
+                await self._media(scope, receive, send)
+            else:
+                await self._other(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What is not media: odd targets are refused before Starlette decodes them."""
+        extra = [*self._common, (b"cache-status", self._status)]
+        try:
+            path.check_target(scope["raw_path"])
+        except Problem as problem:
+            await send_answer(send, refusal(problem), extra, head=scope["method"] == "HEAD")
+            return
+
+        async def with_extra(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *extra]
+            await send(message)
+
+        await self._rest(scope, receive, with_extra)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        """The ASGI lifespan protocol: resources and background tasks live between startup and shutdown."""
+        await receive()
+        phase = "startup"
+        try:
+            async with AsyncExitStack() as stack:
+                for resource in self._resources:
+                    await stack.enter_async_context(resource)
+                await stack.enter_async_context(self._background())
+                await send({"type": "lifespan.startup.complete"})
+                phase = "shutdown"
+                await receive()
+        except Exception as exc:
+            log.exception("%s failed", phase)
+            await send({"type": f"lifespan.{phase}.failed", "message": str(exc)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+    @asynccontextmanager
+    async def _background(self) -> AsyncIterator[None]:
+        runs = (self._trusted.run, self._revocations.run, self._leases.run, self._activity.run)
+        tasks = [asyncio.create_task(_kept_running(run)) for run in runs]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_S):
+                    await self._activity.post()
+
+
+async def _kept_running(run: Callable[[], Awaitable[None]]) -> None:
+    """Runs what never ends; should it break, that is logged, and it runs again after a pause."""
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("a background task broke")
+        await asyncio.sleep(AGAIN_S)

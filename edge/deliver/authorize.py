@@ -1,0 +1,107 @@
+"""May this client have this now? Asked on every media request: token, revocation, lease, network, in order.
+
+A session's token says which session and asset; its lease (from keys) says the rest and brings the keys.
+Everything a stranger could learn is one and the same 403; a code (expired, limit, revoked) comes only
+after a valid signature.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from edge.deliver.path import Kind, Route
+from keys import sessions
+from keys.claims import Claims
+from keys.leases import Lease
+from keys.problems import Problem
+
+
+class ChecksTokens(Protocol):
+    """Who verifies tokens (`deliver.trust`)."""
+
+    async def verify(self, text: str, uri: str) -> Claims: ...
+
+
+class KnowsRevoked(Protocol):
+    """Who knows what was taken back (`deliver.revocations`)."""
+
+    def check(
+        self,
+        *,
+        sid: str | None = None,
+        lid: str | None = None,
+        viewer: str | None = None,
+        asset: str | None = None,
+        signer: tuple[str, str] | None = None,
+    ) -> None: ...
+
+    def may_open(self) -> None: ...
+
+    def may_go_on(self) -> None: ...
+
+
+class HoldsLeases(Protocol):
+    """Who holds the sessions' leases (`deliver.leases`)."""
+
+    async def get(self, sid: str, token: str, uri: str) -> Lease: ...
+
+    def forget(self, sid: str) -> None: ...
+
+
+class Authorizer:
+    """The order of the checks."""
+
+    def __init__(
+        self,
+        public_url: str,
+        tokens: ChecksTokens,
+        revocations: KnowsRevoked,
+        leases: HoldsLeases,
+        now: Callable[[], float],
+    ) -> None:
+        """`public_url` is the edge's public base URL from the settings; the request's Host is never asked."""
+        self._base = public_url.rstrip("/")
+        self._tokens = tokens
+        self._revocations = revocations
+        self._leases = leases
+        self._now = now
+
+    def uri(self, route: Route) -> str:
+        """The canonical URI of what is asked for: what a token's container is matched with."""
+        return self._base + route.path
+
+    async def link(self, route: Route) -> Claims:
+        """The claims of a link that may be opened here now; network and use are for keys to check."""
+        claims = await self._tokens.verify(route.token, self.uri(route))
+        if claims.kind != "link":
+            raise Problem("forbidden", detail="a session's token opens nothing")
+        self._revocations.check(lid=claims.lid, asset=route.asset, signer=(claims.iss, claims.kid))
+        self._revocations.may_open()
+        return claims
+
+    async def session(self, route: Route, client: str) -> Lease:
+        """The lease of the session that may have this now."""
+        claims = await self._tokens.verify(route.token, self.uri(route))
+        if route.kind is Kind.LINK or claims.kind != "session" or claims.asset != route.asset:
+            raise Problem("forbidden", detail=f"a {claims.kind} token for something else")
+        self._revocations.check(sid=claims.sid, asset=claims.asset, signer=(claims.iss, claims.kid))
+        self._revocations.may_go_on()
+        lease = await self._leases.get(claims.sid, route.token, self.uri(route))
+        self._check(lease, claims, client)
+        return lease
+
+    def _check(self, lease: Lease, claims: Claims, client: str) -> None:
+        if (lease.sid, lease.asset) != (claims.sid, claims.asset):
+            raise Problem("forbidden", detail="the lease is for something else")
+        if lease.expires <= self._now():
+            self._leases.forget(lease.sid)
+            raise Problem("expired", detail=f"session ended at {lease.expires}")
+        self._revocations.check(lid=lease.lid, viewer=lease.viewer)
+        if not _within(client, lease.network):
+            raise Problem("forbidden", detail="outside the network of its link")
+
+
+def _within(client: str, network: str | None) -> bool:
+    try:
+        return sessions.within(client, network)
+    except ValueError:
+        return False

@@ -1,0 +1,154 @@
+"""The leases this worker holds: one for each session it serves, in memory only, renewed before they end.
+
+The first request of a session asks keys; those that come meanwhile wait for the same answer. From
+RENEW_AFTER_S on a lease is renewed in the background, so that when keys goes away every lease has ten
+minutes left; and while keys is away a lease is stretched to STRETCH_S after it was last heard (SECURITY
+3.4, F27). A session without a lease then gets 503. A refusal is remembered for a few seconds, so a
+revoked player that keeps asking costs keys little. Times are of the monotonic clock; the length of a
+lease is measured on keys' own.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from edge.deliver.counters import Count, ignore
+from keys.leases import Lease
+from keys.problems import Problem
+
+RENEW_AFTER_S: Final = 5 * 60.0
+STRETCH_S: Final = 10 * 60.0
+IDLE_S: Final = 15 * 60.0  # a lease nobody asks for is let go
+LOOK_EVERY_S: Final = 5.0
+ANSWER_WITHIN_S: Final = 0.9  # a client is told to come again within a second
+REFUSED_FOR_S: Final = 5.0
+MOST_REFUSALS: Final = 10_000
+RENEWALS_AT_ONCE: Final = 16
+
+log = logging.getLogger("sluice.edge.leases")
+
+
+class LendsKeys(Protocol):
+    """Who is asked (`keys.client`)."""
+
+    async def lease(self, session_token: str, uri: str) -> Lease:
+        """The session's lease. Problem expired, revoked, …; unavailable when keys cannot be asked."""
+        ...
+
+
+@dataclass(slots=True)
+class _Held:
+    lease: Lease
+    token: str = field(repr=False)
+    uri: str
+    taken: float
+    used: float
+    until: float
+
+
+class Leases:
+    """All leases of one worker, by session ID."""
+
+    def __init__(self, keys: LendsKeys, *, clock: Callable[[], float], count: Count = ignore) -> None:
+        self._keys = keys
+        self._clock = clock
+        self._count = count
+        self._held: dict[str, _Held] = {}
+        self._asking: dict[str, asyncio.Task[Lease]] = {}
+        self._refused: dict[str, tuple[Problem, float]] = {}
+        self._lost: float | None = None  # since when keys cannot be asked
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    async def get(self, sid: str, token: str, uri: str) -> Lease:
+        """The lease of a session whose token was verified for `uri`. A Problem when keys gives none."""
+        held = self._held.get(sid)
+        if held is not None and self._clock() < self._end(held):
+            held.used = self._clock()
+            return held.lease
+        refused = self._refused.get(sid)
+        if refused is not None and self._clock() < refused[1]:
+            raise Problem(refused[0].code, detail="remembered refusal")
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):  # the asking itself goes on, for the next try
+                return await asyncio.shield(self._ask_once(sid, token, uri))
+        except TimeoutError:
+            raise Problem("unavailable", detail="keys does not answer in time") from None
+
+    def forget(self, sid: str) -> None:
+        """Lets go of a session's keys: it is over or revoked."""
+        self._held.pop(sid, None)
+
+    async def run(self) -> None:
+        """Renews what is due and drops what is idle, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            await self.renew()
+
+    async def renew(self) -> None:
+        """One look at all leases: those due are renewed, those idle are let go."""
+        now = self._clock()
+        for sid, held in list(self._held.items()):
+            if now - held.used > IDLE_S:
+                self.forget(sid)
+        self._refused = {sid: entry for sid, entry in self._refused.items() if entry[1] > now}
+        due = [sid for sid, held in self._held.items() if now - held.taken >= RENEW_AFTER_S]
+        for start in range(0, len(due), RENEWALS_AT_ONCE):
+            some = [self._renew(sid) for sid in due[start : start + RENEWALS_AT_ONCE]]
+            if not any(await asyncio.gather(*some)):
+                return  # keys is away: one try for each of many sessions would only pile up
+
+    async def _renew(self, sid: str) -> bool:
+        """Whether keys answered, whatever it said."""
+        held = self._held.get(sid)
+        if held is None:
+            return True
+        try:
+            await asyncio.shield(self._ask_once(sid, held.token, held.uri))
+        except Problem as problem:
+            return problem.status == 403
+        return True
+
+    def _ask_once(self, sid: str, token: str, uri: str) -> asyncio.Task[Lease]:
+        task = self._asking.get(sid)
+        if task is None:
+            task = asyncio.create_task(self._ask(sid, token, uri))
+            self._asking[sid] = task
+            task.add_done_callback(lambda done: self._answered(sid, done))
+        return task
+
+    def _answered(self, sid: str, task: asyncio.Task[Lease]) -> None:
+        self._asking.pop(sid, None)
+        if not task.cancelled():
+            task.exception()  # seen here too: whoever waited may have left
+
+    async def _ask(self, sid: str, token: str, uri: str) -> Lease:
+        began = self._clock()
+        try:
+            lease = await self._keys.lease(token, uri)
+        except Problem as problem:
+            self._not_given(sid, problem)
+            raise
+        self._lost = None
+        used = self._held[sid].used if sid in self._held else began
+        length = max(0.0, lease.lease_expires - lease.now)
+        self._held[sid] = _Held(lease, token, uri, began, used, began + length)
+        self._count("leases", 1)
+        return lease
+
+    def _not_given(self, sid: str, problem: Problem) -> None:
+        now = self._clock()
+        if problem.status != 403:
+            self._lost = now if self._lost is None else self._lost
+            log.warning("no lease: %s", problem.detail or problem.code)
+            return
+        self._lost = None
+        self.forget(sid)
+        if len(self._refused) < MOST_REFUSALS:
+            self._refused[sid] = (problem, now + REFUSED_FOR_S)
+
+    def _end(self, held: _Held) -> float:
+        return held.until if self._lost is None else max(held.until, self._lost + STRETCH_S)

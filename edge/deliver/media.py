@@ -1,0 +1,144 @@
+"""Everything under `/v`, over raw ASGI: which endpoint answers, and what every answer and refusal carries.
+
+The target is parsed once, the client asked for once; then one table of kinds. Refusals are
+`keys.problems`; a stranger gets one and the same 403 whatever is wrong (SECURITY T12), with CORS headers,
+or a player could not even see it.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from edge.deliver import init, key, path
+from edge.deliver.activity import Activity
+from edge.deliver.answer import Answer, Request, fields_of, refusal, send_answer
+from edge.deliver.authorize import Authorizer
+from edge.deliver.clients import Network, client_address
+from edge.deliver.cors import METHODS, Cors, Headers
+from edge.deliver.counters import Count, ignore
+from edge.deliver.headers import cache_status, common
+from edge.deliver.needs import Library
+from edge.deliver.open import Opening
+from edge.deliver.path import Kind, Route
+from edge.deliver.playlist import Playlists
+from edge.deliver.segment import BodyBroken, Segments
+from keys.leases import Lease
+from keys.problems import Problem
+
+ASKING: Final = ("GET", "HEAD")
+
+log = logging.getLogger("sluice.edge.media")
+
+
+class Media:
+    """The media endpoints of one worker."""
+
+    def __init__(
+        self,
+        authorizer: Authorizer,
+        opening: Opening,
+        playlists: Playlists,
+        segments: Segments,
+        library: Library,
+        activity: Activity,
+        cors: Cors,
+        *,
+        node: str,
+        secure: bool,
+        trusted_proxies: Sequence[Network] = (),
+        count: Count = ignore,
+    ) -> None:
+        """`node` is the edge's name in Cache-Status; `secure`: viewers reach it by https."""
+        self._authorizer = authorizer
+        self._opening = opening
+        self._playlists = playlists
+        self._segments = segments
+        self._library = library
+        self._activity = activity
+        self._cors = cors
+        self._node = node
+        self._common = common(secure=secure)
+        self._trusted = trusted_proxies
+        self._count = count
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request under `/v`."""
+        fields = fields_of(scope["headers"])
+        origin = fields.get(b"origin")
+        method = scope["method"]
+        if method == "OPTIONS":
+            answer = Answer(204, [*self._cors.preflight(origin), (b"cache-control", b"no-store")])
+            await self._send(send, answer, list(self._common), head=False)
+            return
+        extra = [*self._common, *self._cors.headers(origin)]
+        try:
+            status = await self._answer(
+                scope, Request(method, fields, self._client(scope)), receive, send, extra
+            )
+        except BodyBroken:
+            raise
+        except Exception as exc:
+            answer = _refusal(exc, scope)
+            status = answer.status
+            await self._send(send, answer, extra, head=method == "HEAD")
+        self._counted(status)
+
+    async def _answer(
+        self, scope: Scope, request: Request, receive: Receive, send: Send, extra: Headers
+    ) -> int:
+        if request.method not in ASKING:
+            raise Problem("method_not_allowed")
+        route = path.parse(scope["raw_path"], scope["query_string"])
+        if route.kind is Kind.LINK:
+            answer = await self._opening.answer(route, request)
+        else:
+            lease = await self._authorizer.session(route, request.client)
+            if route.kind is Kind.SEGMENT:
+                return await self._segments.serve(route, request, lease, receive, send, extra)
+            answer = await self._small(route, request, lease)
+            self._activity.note(lease.sid)
+        await self._send(send, answer, extra, head=request.method == "HEAD")
+        return answer.status
+
+    async def _small(self, route: Route, request: Request, lease: Lease) -> Answer:
+        """What is answered whole: playlists, init segments, keys."""
+        if route.kind is Kind.KEY:
+            return await key.answer(self._library, route, lease)
+        if route.kind is Kind.INIT:
+            return await init.answer(self._library, self._node, route, request, lease)
+        return await self._playlists.answer(route, request, lease)
+
+    async def _send(self, send: Send, answer: Answer, extra: Headers, *, head: bool) -> None:
+        if not any(name == b"cache-status" for name, _ in answer.headers):
+            extra = [*extra, (b"cache-status", cache_status(self._node))]
+        await send_answer(send, answer, extra, head=head)
+
+    def _client(self, scope: Scope) -> str:
+        peer = scope.get("client")
+        forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return client_address(peer[0] if peer else "", forwarded, self._trusted)
+
+    def _counted(self, status: int) -> None:
+        self._count("requests", 1)
+        if status >= 500:
+            self._count("failed", 1)
+        elif status >= 400:
+            self._count("refused", 1)
+
+
+def _refusal(exc: Exception, scope: Scope) -> Answer:
+    """The answer to what went wrong. The log never holds the target: there is a token in it."""
+    problem = exc if isinstance(exc, Problem) else Problem("internal", "Something went wrong here.")
+    if problem.code == "not_found":  # strangers do not learn what there is
+        problem = Problem("forbidden", detail=problem.detail)
+    if problem is not exc and not isinstance(exc, Problem):
+        log.exception("request %s failed", problem.id)
+    else:
+        level = logging.WARNING if problem.status >= 500 else logging.INFO
+        log.log(level, "%s %s: %s %s", problem.id, scope["method"], problem.code, problem.detail)
+    answer = refusal(problem)
+    if problem.code == "method_not_allowed":
+        answer.headers.append((b"allow", METHODS))
+    return answer

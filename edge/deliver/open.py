@@ -1,0 +1,57 @@
+"""How a link becomes a session: checked here, opened by keys, answered with a redirect under a session token.
+
+The redirect is never stored and its Location is path-absolute, so it stays on the host the player asked.
+Opening is idempotent for a minute (keys sees to it), so players that open a link twice are fine. HEAD
+opens nothing: a link that could be opened answers it with 200 and no body, so link previews burn no
+single-use link.
+"""
+
+import asyncio
+from typing import Final, Protocol
+
+from edge.deliver.answer import Answer, Request
+from edge.deliver.authorize import Authorizer
+from edge.deliver.counters import Count, ignore
+from edge.deliver.headers import PLAYLIST_TYPE, unstored
+from edge.deliver.path import TOKEN_NAME, Route
+from keys.leases import OpenedSession
+from keys.problems import Problem
+
+ANSWER_WITHIN_S: Final = 0.9  # SECURITY 3.4: with keys away, a new session is refused within a second
+PROTECTION: Final = "aes"
+
+
+class OpensSessions(Protocol):
+    """Who opens sessions (`keys.client`)."""
+
+    async def open_session(self, token: str, uri: str, client_ip: str) -> OpenedSession:
+        """The session of a link. Problem forbidden, expired, limit, revoked or unavailable."""
+        ...
+
+
+class Opening:
+    """Answers `main.m3u8` under a link token."""
+
+    def __init__(self, authorizer: Authorizer, keys: OpensSessions, *, count: Count = ignore) -> None:
+        self._authorizer = authorizer
+        self._keys = keys
+        self._count = count
+
+    async def answer(self, route: Route, request: Request) -> Answer:
+        """302 to the session's multivariant playlist."""
+        await self._authorizer.link(route)
+        if request.method == "HEAD":
+            return Answer(200, unstored(PLAYLIST_TYPE))
+        opened = await self._open(route, request.client)
+        if opened.asset != route.asset:
+            raise Problem("bad_upstream", detail="keys opened a session of another asset")
+        self._count("sessions_opened", 1)
+        target = f"/v;{TOKEN_NAME}={opened.session_token}/{route.asset}/{PROTECTION}/main.m3u8"
+        return Answer(302, [(b"location", target.encode("ascii")), *unstored()])
+
+    async def _open(self, route: Route, client: str) -> OpenedSession:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await self._keys.open_session(route.token, self._authorizer.uri(route), client)
+        except TimeoutError:
+            raise Problem("unavailable", detail="keys does not answer in time") from None

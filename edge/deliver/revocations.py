@@ -1,0 +1,109 @@
+"""What this worker knows to be revoked, how old that knowledge is, and the long poll that keeps it young.
+
+Fail closed for access, open for what was granted, each with a limit (SECURITY 3.4): with a feed older
+than NEW_SESSIONS_S no session begins here, older than RUNNING_SESSIONS_S none goes on. Losing the feed
+never un-revokes. Ages are of the monotonic clock.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from keys.problems import Problem
+from keys.revocation import Feed, RevocationSet
+
+NEW_SESSIONS_S: Final = 60.0
+RUNNING_SESSIONS_S: Final = 15 * 60.0
+WAIT_S: Final = 20.0  # how long keys may hold a poll
+LONGEST_PAUSE_S: Final = 5.0
+
+log = logging.getLogger("sluice.edge.revocations")
+
+
+class GivesRevocations(Protocol):
+    """Who is asked (`keys.client`)."""
+
+    async def revocations(self, after: int, wait_s: float) -> Feed:
+        """What is new after a version. Problem unavailable when keys cannot be asked."""
+        ...
+
+
+class Revocations:
+    """The set, and the task that feeds it."""
+
+    def __init__(
+        self,
+        keys: GivesRevocations,
+        *,
+        now: Callable[[], float],
+        clock: Callable[[], float],
+        running_sessions_s: float = RUNNING_SESSIONS_S,
+        wait_s: float = WAIT_S,
+    ) -> None:
+        """`now` is wall time, `clock` monotonic."""
+        self.revoked = RevocationSet()
+        self._keys = keys
+        self._now = now
+        self._clock = clock
+        self._running_s = running_sessions_s
+        self._wait_s = wait_s
+        self._heard: float | None = None  # clock at the last answer
+
+    def check(
+        self,
+        *,
+        sid: str | None = None,
+        lid: str | None = None,
+        viewer: str | None = None,
+        asset: str | None = None,
+        signer: tuple[str, str] | None = None,
+    ) -> None:
+        """Problem revoked when one of these names was taken back."""
+        kind = self.revoked.find(now=self._now(), sid=sid, lid=lid, viewer=viewer, asset=asset, signer=signer)
+        if kind is not None:
+            raise Problem("revoked", detail=f"by {kind}")
+
+    def may_open(self) -> None:
+        """Problem unavailable when the feed is too old for a session to begin."""
+        self._young_enough(NEW_SESSIONS_S)
+
+    def may_go_on(self) -> None:
+        """Problem unavailable when the feed is too old for a session to go on."""
+        self._young_enough(self._running_s)
+
+    def missing(self) -> str | None:
+        """For health: what is missing for running sessions to go on."""
+        return None if self._age() <= self._running_s else "the revocation feed"
+
+    async def run(self) -> None:
+        """Polls until cancelled; after trouble with growing pauses, jittered so that workers spread out."""
+        pause = 0.0
+        while True:
+            try:
+                await self.poll()
+                pause = 0.0
+            except Problem as problem:
+                log.warning("revocation feed: %s", problem.detail or problem.code)
+                pause = min(LONGEST_PAUSE_S, max(0.25, 2 * pause))
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+
+    async def poll(self, wait_s: float | None = None) -> None:
+        """Asks once and takes the answer in; at a gap, asks for everything at once."""
+        feed = await self._keys.revocations(self.revoked.version, self._wait_s if wait_s is None else wait_s)
+        if not self.revoked.apply(feed):
+            log.warning("a gap in the revocation feed: reading it from the start")
+            self.revoked.apply(await self._keys.revocations(0, 0))
+        self.revoked.forget(self._now())
+        self._heard = self._clock()
+
+    def _age(self) -> float:
+        return float("inf") if self._heard is None else self._clock() - self._heard
+
+    def _young_enough(self, limit_s: float) -> None:
+        age = self._age()
+        if age > limit_s:
+            raise Problem(
+                "unavailable", "Try again in a moment.", detail=f"revocation feed is {age:.0f} s old"
+            )

@@ -1,0 +1,265 @@
+"""Segments, the hot path: held for the pace, taken from the cache slice by slice, encrypted, sent.
+
+Raw ASGI. Content-Length is always set, so a body that breaks off is seen to be broken: when a slice fails
+after the response began, BodyBroken makes the server close the connection; nothing short ever ends as if
+whole. The entity tag is strong although the bytes are per session, because encryption is deterministic
+for (session, object) (SECURITY H12); it is made of the object's identity, which names its content for
+good (K1: objects are write-once in a generation).
+"""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.types import Message, Receive, Send
+
+from edge.deliver import ranges
+from edge.deliver.activity import Activity
+from edge.deliver.answer import Request
+from edge.deliver.cipher import BufferPool, cipher_length, encrypted
+from edge.deliver.cors import Headers
+from edge.deliver.counters import Count, ignore
+from edge.deliver.headers import SEGMENT_TYPE, cache_status, private, segment_age
+from edge.deliver.hold import DRIP_EVERY_S, HOLD_S, Client, Gone, drip_size, watched
+from edge.deliver.key import period_of, segment_key
+from edge.deliver.needs import Grant, Library, Opened, PaceGate
+from edge.deliver.path import Route
+from edge.deliver.playlist import rendition_of
+from keys.derive import enc, etag_key
+from keys.leases import Lease
+from keys.names import b64url
+from keys.problems import Problem
+from origin.media.asset import Rendition, segment_object
+from origin.media.seal import slice_count
+
+ETAG_LENGTH: Final = 22  # characters of base64url: 132 bits
+
+
+class BodyBroken(Exception):
+    """A body that had begun cannot be finished: the connection must be closed, visibly short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to send of which segment, decided before anything is fetched."""
+
+    lease: Lease
+    rendition: Rendition
+    number: int
+    key: bytes = field(repr=False)
+    etag: str
+    part: ranges.Part
+
+    @property
+    def plain_length(self) -> int:
+        """Bytes of the stored segment."""
+        return self.rendition.sizes[self.number]
+
+    @property
+    def length(self) -> int:
+        """Bytes of the whole encrypted segment."""
+        return cipher_length(self.plain_length)
+
+
+def entity_tag(lease: Lease, rendition: str, name: str, length: int, protection: str) -> str:
+    """The strong tag of this session's form of an object: another in each session, the same on all edges."""
+    fields = (lease.tenant, lease.asset, lease.generation, rendition, name, length)
+    content = hashlib.sha256(enc("sluice1 object", *fields)).digest()
+    mac = hmac.digest(etag_key(lease.srk), content + protection.encode(), "sha256")
+    return f'"{b64url(mac)[:ETAG_LENGTH]}"'
+
+
+class Segments:
+    """Serves the segments of one worker."""
+
+    def __init__(
+        self,
+        library: Library,
+        pace: PaceGate,
+        activity: Activity,
+        *,
+        node: str,
+        now: Callable[[], float],
+        count: Count = ignore,
+        hold_s: float = HOLD_S,
+        drip_every_s: float = DRIP_EVERY_S,
+    ) -> None:
+        """`node` is the edge's name in Cache-Status."""
+        self._library = library
+        self._pace = pace
+        self._activity = activity
+        self._node = node
+        self._now = now
+        self._count = count
+        self._hold_s = hold_s
+        self._drip_every_s = drip_every_s
+        self._pool = BufferPool()
+
+    async def serve(
+        self, route: Route, request: Request, lease: Lease, receive: Receive, send: Send, extra: Headers
+    ) -> int:
+        """Answers one request; the status it got. `extra` are the headers every answer carries.
+
+        A Problem raised here came before the response began; after that there is only BodyBroken.
+        """
+        plan = await self._plan(route, request, lease)
+        if plan.part.status not in (200, 206) or request.method == "HEAD":
+            await self._without_body(plan, send, extra)
+            return plan.part.status
+        try:
+            async with watched(receive) as client:
+                await self._with_body(plan, client, send, extra)
+        except Gone:
+            self._count("segments_left", 1)
+        return plan.part.status
+
+    async def _plan(self, route: Route, request: Request, lease: Lease) -> Plan:
+        descriptor = await self._library.descriptor(lease.asset, lease.generation)
+        rendition = rendition_of(descriptor, route)
+        number = route.number
+        if number >= len(rendition.sizes):
+            raise Problem("forbidden", detail=f"no segment {number} in {rendition.id}")
+        size = rendition.sizes[number]
+        etag = entity_tag(lease, rendition.id, segment_object(number), size, route.protection)
+        part = ranges.choose(request.method, request.headers, etag, cipher_length(size))
+        key = segment_key(lease, rendition, route.protection, period_of(descriptor, number))
+        return Plan(lease, rendition, number, key, etag, part)
+
+    async def _without_body(self, plan: Plan, send: Send, extra: Headers) -> None:
+        """HEAD, 304, 412 and 416: nothing is fetched, nothing is paced."""
+        await send(self._start(plan, cache_status(self._node), extra))
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        self._activity.note(plan.lease.sid)
+
+    async def _with_body(self, plan: Plan, client: Client, send: Send, extra: Headers) -> None:
+        with self._ask(plan) as grant:
+            granted = await client.wait(grant, self._hold_s)
+            opened = await self._open(plan)
+            body = _Body(send, client, plan.part)
+            try:
+                async with aclosing(self._pieces(plan, opened)) as pieces:
+                    first = await anext(pieces)
+                    await self._begin(plan, opened, body, extra)
+                    if not granted:
+                        first = await self._drip(first, body, grant, client)
+                    await body.put(first)
+                    del first  # else its buffer stays out of the pool until the end
+                    async for piece in pieces:
+                        await body.put(piece)
+                        del piece
+            except Gone:
+                raise
+            except Exception as exc:
+                if not body.begun:
+                    raise
+                self._count("failed", 1)
+                raise BodyBroken(f"after {body.sent} bytes: {exc}") from exc
+            finally:
+                opened.close()
+                self._tell(plan, body)
+
+    def _ask(self, plan: Plan) -> Grant:
+        lease, rendition = plan.lease, plan.rendition
+        item = f"{lease.asset}:{lease.generation}"
+        seconds = rendition.seconds(plan.number)
+        return self._pace.request(lease.bucket, rendition.track, lease.pace, item, plan.number, seconds)
+
+    async def _open(self, plan: Plan) -> Opened:
+        lease, part = plan.lease, plan.part
+        slices = min(slice_count(plan.plain_length), slice_count(part.stop))  # CBC: all before the range too
+        opened = await self._library.open(
+            lease.tenant,
+            lease.asset,
+            lease.generation,
+            plan.rendition.id,
+            segment_object(plan.number),
+            lease.sk,
+            wanted=range(slices),
+        )
+        if opened.length != plan.plain_length:
+            opened.close()
+            raise Problem(
+                "bad_upstream", detail=f"{opened.length} bytes, not {plan.plain_length} as described"
+            )
+        return opened
+
+    def _pieces(self, plan: Plan, opened: Opened) -> AsyncGenerator[memoryview, None]:
+        part = plan.part
+        return encrypted(
+            plan.key, plan.number, opened.length, opened.slice, self._pool, start=part.start, stop=part.stop
+        )
+
+    async def _begin(self, plan: Plan, opened: Opened, body: "_Body", extra: Headers) -> None:
+        status = cache_status(self._node, opened.source, stored=opened.stored)
+        self._count("segments", 1)
+        await body.begin(self._start(plan, status, extra))
+
+    async def _drip(self, piece: memoryview, body: "_Body", grant: Grant, client: Client) -> memoryview:
+        """Sends a few bytes at a time until the grant; what is left of the piece."""
+        at = 0
+        while not await client.wait(grant, self._drip_every_s):
+            size = drip_size(piece, at)
+            if size:
+                await body.put(piece[at : at + size])
+            at += size
+        return piece[at:]
+
+    def _start(self, plan: Plan, status: bytes, extra: Headers) -> Message:
+        part = plan.part
+        headers: Headers = [
+            *private(SEGMENT_TYPE, segment_age(plan.lease.expires, self._now()), transform=False),
+            (b"etag", plan.etag.encode()),
+            (b"accept-ranges", b"bytes"),
+            (b"cache-status", status),
+            *extra,
+        ]
+        if part.status in (206, 416):
+            headers.append((b"content-range", ranges.content_range(part, plan.length).encode()))
+        if part.status != 304:
+            headers.append((b"content-length", str(part.stop - part.start).encode()))
+        if part.status in (412, 416):
+            headers = [(n, b"no-store" if n == b"cache-control" else v) for n, v in headers]
+        return {"type": "http.response.start", "status": part.status, "headers": headers}
+
+    def _tell(self, plan: Plan, body: "_Body") -> None:
+        """Counts what went out; a part of a segment counts as that part of its seconds."""
+        seconds = plan.rendition.seconds(plan.number) * body.sent / plan.length
+        self._count("segment_bytes", body.sent)
+        self._count("media_ms", round(1000 * seconds))
+        self._activity.note(plan.lease.sid, body.sent, seconds)
+
+
+class _Body:
+    """A body on its way: how much of it is out, and whether anybody still takes it."""
+
+    def __init__(self, send: Send, client: Client, part: ranges.Part) -> None:
+        self.begun = False
+        self.sent = 0
+        self._length = part.stop - part.start
+        self._send = send
+        self._client = client
+
+    async def begin(self, start: Message) -> None:
+        self._client.check()
+        self.begun = True
+        await self._out(start)
+
+    async def put(self, piece: memoryview) -> None:
+        """Sends a piece and lets others have a turn: `send` itself yields only when the socket is full."""
+        after = self.sent + len(piece)
+        more = after < self._length
+        await self._out({"type": "http.response.body", "body": piece, "more_body": more})
+        self.sent = after
+        if more:
+            self._client.check()
+        await asyncio.sleep(0)
+
+    async def _out(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except OSError as exc:  # ASGI 2.4: the server says that the client left
+            raise Gone from exc

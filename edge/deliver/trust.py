@@ -1,0 +1,123 @@
+"""Whose tokens and whose media count here: the issuers and packagers that keys named last.
+
+Asked every few minutes, and when an unknown key shows up: that may be a rotation this worker has not
+heard of, or noise from a stranger, so asking again for its sake is rate limited. Verification itself is
+`keys.tokens`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from keys.claims import BAD_ISSUER, Claims, Refused
+from keys.jwk import read_public
+from keys.problems import Problem
+from keys.tokens import Trust, VerifiedTokens
+
+EVERY_S: Final = 120.0
+AFTER_TROUBLE_S: Final = 2.0
+GAP_S: Final = 10.0  # between two askings for the sake of an unknown key
+
+log = logging.getLogger("sluice.edge.trust")
+
+
+class GivesTrust(Protocol):
+    """Who is asked (`keys.client`)."""
+
+    async def trust(self) -> Mapping[str, Any]:
+        """The answer of `GET /v1/trust`. Problem unavailable when keys cannot be asked."""
+        ...
+
+
+class TrustedTokens:
+    """Verified tokens under the trust of the moment. Before the first answer of keys it trusts nobody."""
+
+    def __init__(
+        self,
+        keys: GivesTrust,
+        *,
+        now: Callable[[], float],
+        clock: Callable[[], float],
+        every_s: float = EVERY_S,
+        gap_s: float = GAP_S,
+    ) -> None:
+        """`now` is wall time, `clock` monotonic."""
+        self._keys = keys
+        self._now = now
+        self._clock = clock
+        self._every_s = every_s
+        self._gap_s = gap_s
+        self._tokens = VerifiedTokens(Trust(()))
+        self._packagers: tuple[Ed25519PublicKey, ...] = ()
+        self._known = False
+        self._asked = float("-inf")
+
+    def missing(self) -> str | None:
+        """For health: what is missing to check any token."""
+        return None if self._known else "the issuers' keys"
+
+    async def verify(self, text: str, uri: str) -> Claims:
+        """The claims of a token that allows `uri` now. A Problem with the code its viewer may know if not."""
+        if not self._known:
+            raise Problem("unavailable", "Starting. Try again in a moment.", detail="no trust yet")
+        try:
+            return self._tokens.verify(text, uri, self._now())
+        except Refused as refused:
+            if refused.reason != BAD_ISSUER or not await self._ask_for_unknown_key():
+                raise refused.problem() from refused
+        try:
+            return self._tokens.verify(text, uri, self._now())
+        except Refused as refused:
+            raise refused.problem() from refused
+
+    def packagers(self) -> Sequence[Ed25519PublicKey]:
+        """Whose signatures on descriptors and digest lists count."""
+        return self._packagers
+
+    async def refresh(self) -> None:
+        """Asks keys now. Problem when that fails; what was trusted stays so."""
+        self._asked = self._clock()
+        fields = await self._keys.trust()
+        try:
+            trust = Trust.from_json(fields)
+            packagers = tuple(_ed25519(jwk) for jwk in fields["packagers"])
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise Problem("bad_upstream", detail=f"trust of the wrong shape: {exc!r}") from exc
+        self._tokens.set_trust(trust)
+        self._packagers = packagers
+        self._known = True
+
+    async def refresh_soon(self) -> None:
+        """Asks keys because of an unknown signer, unless it was asked within the gap. Never a Problem."""
+        await self._ask_for_unknown_key()
+
+    async def run(self) -> None:
+        """Asks every few minutes until cancelled."""
+        while True:
+            try:
+                await self.refresh()
+                await asyncio.sleep(self._every_s)
+            except Problem as problem:
+                log.warning("trust not refreshed: %s", problem.detail or problem.code)
+                await asyncio.sleep(AFTER_TROUBLE_S)
+
+    async def _ask_for_unknown_key(self) -> bool:
+        """Whether the trust was asked for again; not twice within the gap."""
+        if self._clock() - self._asked < self._gap_s:
+            return False
+        try:
+            await self.refresh()
+        except Problem as problem:
+            log.warning("trust not refreshed: %s", problem.detail or problem.code)
+            return False
+        return True
+
+
+def _ed25519(jwk: Mapping[str, object]) -> Ed25519PublicKey:
+    key = read_public(jwk)
+    if not isinstance(key, Ed25519PublicKey):
+        raise ValueError("a packager signs with Ed25519")
+    return key
