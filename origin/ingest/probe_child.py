@@ -7,6 +7,7 @@ limits.
 """
 
 import json
+import os
 import sys
 from fractions import Fraction
 from typing import Any
@@ -50,7 +51,7 @@ def look(av: Any, demuxer: str) -> dict[str, Any]:
 
 def opened(av: Any, demuxer: str) -> Any:
     """The file behind descriptor 0, read by that demuxer and by no other, opening nothing else."""
-    sys.stdin.buffer.seek(0)
+    os.lseek(0, 0, os.SEEK_SET)
     limits = {"fd": "0", "protocol_whitelist": "fd,pipe", "format_whitelist": demuxer}
     return av.open("fd:", format=demuxer, options=limits, metadata_errors="replace")
 
