@@ -69,7 +69,9 @@ class NodeClaims:
 
     def take(self, object_id: ObjectId) -> NodeClaim | None:
         """The claim, or None: another worker has it."""
-        path = self._directory / object_id.file_name()
+        return self._lock(self._directory / object_id.file_name())
+
+    def _lock(self, path: Path) -> NodeClaim | None:
         while True:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -82,6 +84,13 @@ class NodeClaims:
                     return NodeClaim(fd, path)
             os.close(fd)  # its last holder removed the file between our open and our lock
 
+    def tidy(self) -> None:
+        """Remove the files nobody holds: they only say that a fill failed, some time ago."""
+        for path in list(self._directory.iterdir()):
+            claim = self._lock(path)
+            if claim is not None:
+                claim.close()
+
 
 class Claims:
     """Both kinds. `store` None: this node is alone."""
@@ -91,9 +100,12 @@ class Claims:
         directory: Path,
         store: ClaimStore | None,
         *,
+        ttl_ms: int = TTL_MS,
+        heartbeat_s: float = HEARTBEAT_S,
         count: Count = ignore,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._ttl_ms, self._heartbeat_s = ttl_ms, heartbeat_s
         self._node, self._store, self._count = NodeClaims(directory), store, count
         self.now = now
 
@@ -127,7 +139,7 @@ class Claims:
             yield True
             return
         key, owner = claim_key(object_id), secrets.token_bytes(16)
-        taken = await self._store.claim(key, owner, TTL_MS)
+        taken = await self._store.claim(key, owner, self._ttl_ms)
         if not taken:
             yield taken is None
             return
@@ -139,13 +151,17 @@ class Claims:
             await asyncio.gather(beat, return_exceptions=True)
             await self._store.release(key, owner)
 
+    def tidy(self) -> None:
+        """Remove what failed fills left. Call at start."""
+        self._node.tidy()
+
     async def pause(self) -> None:
         """A moment before looking again whether somebody else's fill got further."""
         await asyncio.sleep(random.uniform(*POLL_S))
 
     async def _beats(self, store: ClaimStore, key: str, owner: bytes) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT_S)
-            if await store.extend(key, owner, TTL_MS) is False:
+            await asyncio.sleep(self._heartbeat_s)
+            if await store.extend(key, owner, self._ttl_ms) is False:
                 self._count("claims_lost", 1)  # the fill goes on: its slices are as good as anybody's
                 return

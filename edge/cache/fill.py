@@ -219,10 +219,9 @@ class Fills:
         self._make: Callable[[Target], Fill] = lambda target: Fill(target, levels, claims, origin, count)
         self._running: dict[ObjectId, tuple[Fill, asyncio.Task[None]]] = {}
 
-    @property
-    def running(self) -> int:
-        """How many there are."""
-        return len(self._running)
+    async def settled(self) -> None:
+        """Wait until those that run now have ended."""
+        await asyncio.gather(*(task for _, task in self._running.values()), return_exceptions=True)
 
     def join(self, target: Target, reader: Reader) -> None:
         """Let the fill of this object, if one runs, know of one more reader."""

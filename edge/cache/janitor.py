@@ -1,9 +1,9 @@
 """Which slices of a node's shared memory go when room is needed, and who takes them away.
 
 One worker of the node is the janitor: whoever holds the flock on `janitor.lock`. The kernel frees it when
-that process dies, and another takes over at its next sweep. Least recently used goes first (a file's mtime is
-its last use, told coarsely by the workers). The limit is the setting, or less when the filesystem has less to
-give. Files are only ever unlinked: whoever maps one keeps it.
+that process dies, and another takes over at its next sweep. What was used once and least recently goes first
+(a file's mtime is its last use, told coarsely by the workers). The limit is the setting, or less when the
+filesystem has less to give. Files are only ever unlinked: whoever maps one keeps it.
 """
 
 import fcntl
@@ -17,6 +17,7 @@ from typing import Final
 LOCK: Final = "janitor.lock"
 TEMPORARY_LIFE_S: Final = 60.0  # a temporary file older than this was left by a process that died
 LOW_WATER: Final = 0.95  # evict down to this share of the limit, so that not every sweep evicts
+PROTECTED: Final = 0.8  # share of the limit that slices used again may hold against newcomers
 HEADROOM: Final = 1 / 16  # share of the filesystem that stays free for others
 
 
@@ -27,11 +28,24 @@ class Kept:
     name: str
     size: int  # bytes
     used: float  # seconds since the epoch, coarse
+    again: bool = False  # used again after it was stored
 
 
 def to_evict(files: Iterable[Kept], limit_bytes: int) -> list[Kept]:
-    """Least recently used first: those that must go so that the rest is within the limit. Pure."""
-    ordered = sorted(files, key=lambda kept: kept.used)
+    """Those that must go so that the rest is within the limit. Pure.
+
+    What was used only once goes first, least recently used first, so that a viewer of the long tail does not
+    push out what everybody watches; the rest is protected, most recently used first, up to PROTECTED of the
+    limit.
+    """
+    newest_first = sorted(files, key=lambda kept: kept.used, reverse=True)
+    protected: set[str] = set()
+    room = limit_bytes * PROTECTED
+    for kept in newest_first:
+        if kept.again and room >= kept.size:
+            protected.add(kept.name)
+            room -= kept.size
+    ordered = sorted(newest_first, key=lambda kept: (kept.name in protected, kept.used))
     excess = sum(kept.size for kept in ordered) - limit_bytes
     if excess <= 0:
         return []
@@ -66,6 +80,7 @@ class Janitor:
         self._slice_prefix, self._temporary_prefix = slice_prefix, temporary_prefix
         self._now = now
         self._lock: int | None = None
+        self._first_used: dict[str, float] = {}  # slices: their mtime when we first saw them
         self._first_seen: dict[str, float] = {}  # temporary files, by our clock: theirs may jump
 
     @property
@@ -110,7 +125,7 @@ class Janitor:
 
     def _read(self) -> list[Kept]:
         """The slices there are. Removes temporary files that were left over."""
-        kept, seen = [], {}
+        kept, seen, used = [], {}, {}
         with os.scandir(self._directory) as entries:
             for entry in entries:
                 if entry.name.startswith(self._temporary_prefix):
@@ -120,9 +135,10 @@ class Janitor:
                         status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue  # found to be bad by a worker, and removed
-                    kept.append(Kept(entry.name, status.st_size, status.st_mtime))
+                    first = used[entry.name] = self._first_used.get(entry.name, status.st_mtime)
+                    kept.append(Kept(entry.name, status.st_size, status.st_mtime, status.st_mtime > first))
         for name in [name for name, first in seen.items() if self._now() - first >= TEMPORARY_LIFE_S]:
             (self._directory / name).unlink(missing_ok=True)
             del seen[name]
-        self._first_seen = seen
+        self._first_seen, self._first_used = seen, used
         return kept

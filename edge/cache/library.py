@@ -6,7 +6,7 @@ it from the origin. Protection on the way out, and who may have what, are delive
 
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from edge.cache.claims import Claims
 from edge.cache.counters import Count, ignore
@@ -18,6 +18,10 @@ from edge.cache.slices import ObjectId, all_slices
 from edge.cache.upstream import OriginClient
 from keys.problems import Problem
 from origin.media.asset import Descriptor
+
+_LOOK_AT: Final = (
+    16  # slices of an object looked for when it is opened: a segment is shorter, a download is not
+)
 
 
 class Opened:
@@ -40,7 +44,7 @@ class Opened:
         return self._wanted
 
     async def slice(self, index: int) -> memoryview:
-        """Plain slice `index`, once it is there. Problem unavailable, bad_upstream or not_found; IndexError."""
+        """Plain slice `index`, once it is there. Problem unavailable, bad_upstream, not_found; IndexError."""
         if not 0 <= index < self.slices:
             raise IndexError(f"slice {index} of {self.slices}")
         while True:
@@ -73,6 +77,7 @@ class Library:
         count: Count = ignore,
     ) -> None:
         self._memory, self._store, self._origin, self._count = memory, store, origin, count
+        self._claims = claims
         self._levels = Levels(memory, store, count=count)
         self._fills = Fills(self._levels, claims, origin, count=count)
         self._documents = Documents(self._levels, claims, origin, packagers, refresh_trust, count=count)
@@ -92,7 +97,7 @@ class Library:
         *,
         wanted: range | None = None,
     ) -> Opened:
-        """A stored object. `wanted`: the slices a range needs, all if not given. No origin is asked for them yet.
+        """A stored object. `wanted`: the slices a range needs, else all. No origin is asked for them yet.
 
         Problem not_found when the signed list does not have it; unavailable or bad_upstream without the list.
         """
@@ -107,13 +112,13 @@ class Library:
         self._fills.join(target, opened)
         return opened
 
-    @property
-    def filling(self) -> int:
-        """How many fills run in this worker."""
-        return self._fills.running
+    async def settled(self) -> None:
+        """Wait until the fills that run now have ended: for a worker that drains."""
+        await self._fills.settled()
 
     async def start(self) -> None:
         """Begin the housekeeping."""
+        self._claims.tidy()
         await self._memory.start()
 
     async def close(self) -> None:
@@ -138,7 +143,7 @@ class Library:
 
     async def _source(self, target: Target, wanted: range) -> str:
         """Where the first wanted slice that is not in L1 will come from; "l1" when all are there."""
-        for index in wanted:
+        for index in wanted[:_LOOK_AT]:
             if self._levels.in_memory(target, index) is None:
                 found = await self._levels.find(target, index)
                 return "origin" if found is None else "l2"

@@ -94,8 +94,7 @@ class SharedMemory:
         now = self._now()
         if now - mapped.touched >= TOUCH_EVERY_S:
             mapped.touched = now
-            with contextlib.suppress(FileNotFoundError):  # evicted: the next sweep drops the map
-                os.utime(mapped.path)
+            self._tell_use(mapped.path)
         return mapped.view
 
     def has(self, slice_id: SliceId) -> bool:
@@ -156,6 +155,10 @@ class SharedMemory:
             # A directory of very many files takes long to read: housekeeping gets 5 % of a core at most.
             await asyncio.sleep(max(self._sweep_every_s, 20 * (self._now() - started)))
 
+    def _tell_use(self, path: Path) -> None:
+        with contextlib.suppress(FileNotFoundError):  # evicted: the next sweep drops the map
+            os.utime(path)
+
     def _path(self, slice_id: SliceId) -> Path:
         return self._directory / (SLICE_PREFIX + slice_id.file_name())
 
@@ -178,6 +181,7 @@ class SharedMemory:
             self._count("bad_l1", 1)
             path.unlink(missing_ok=True)
             return None
+        self._tell_use(path)
         return self._keep(slice_id, _Mapped(whole[HEADER:], path, status.st_ino, self._now()))
 
     def _write(self, slice_id: SliceId, storage_key: bytes, plain: bytes) -> _Mapped:

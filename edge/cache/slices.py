@@ -7,7 +7,6 @@ passed `keys.names` and has no `/` and no `:`, so joining with those is injectiv
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from keys.derive import enc
@@ -78,17 +77,3 @@ def sealed_span(run: range, length: int) -> tuple[int, int]:
     """Stored bytes [start, stop) of the slices of `run`, in an object of `length` plain bytes."""
     stop = sealed_length(length) if run.stop >= slice_count(length) else sealed_offset(run.stop)
     return sealed_offset(run.start), stop
-
-
-def runs(indexes: Iterable[int]) -> Iterator[range]:
-    """The same ascending indexes as unbroken runs: 1, 2, 3, 7 → range(1, 4), range(7, 8)."""
-    first = last = None
-    for index in indexes:
-        if first is None or last is None:
-            first = index
-        elif index != last + 1:
-            yield range(first, last + 1)
-            first = index
-        last = index
-    if first is not None and last is not None:
-        yield range(first, last + 1)

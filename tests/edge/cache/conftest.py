@@ -1,4 +1,4 @@
-"""What the cache's tests share: published objects, an origin with fault switches, a Redis-protocol server, workers."""
+"""What the cache's tests share: published objects, an origin with faults, a Redis server, workers."""
 
 import asyncio
 import hashlib
@@ -183,7 +183,7 @@ class TestRedis:
         self.process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: ASYNC220  returns at once, and lives on
             [str(get_binary_path()), "--port", "0", "--unixsocket", str(self.socket), "--save", "",
              "--dir", str(self._directory), "--appendonly", "no"],
             stdout=subprocess.DEVNULL,
@@ -237,6 +237,16 @@ class TestWorker:
             await self.process.wait()
 
 
+class Clock:
+    """Monotonic seconds that go by when told."""
+
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
 @dataclass
 class Bench:
     """Makes workers on nodes: libraries in this process, or processes of their own."""
@@ -248,8 +258,16 @@ class Bench:
     counts: Counter[str] = field(default_factory=Counter)
     redis_url: str | None = None
 
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
     def count(self, name: str, by: int) -> None:
         self.counts[name] += by
+        self.changed.set()
+
+    async def counted(self, name: str, at_least: int) -> None:
+        while self.counts[name] < at_least:
+            self.changed.clear()
+            await self.changed.wait()
 
     def gate(self, at: int) -> Gate:
         return Gate(at)
@@ -273,7 +291,7 @@ class Bench:
         found = Library(
             memory or self.memory(node),
             store,
-            Claims(self.room / f"{node}-claims", store, count=self.count),
+            Claims(self.room / f"{node}-claims", store, ttl_ms=600, heartbeat_s=0.1, count=self.count),
             OriginClient(self.origin.url, lambda: "node-token", count=self.count, **origin),
             packagers or self.published.public,
             refresh_trust,
@@ -287,6 +305,7 @@ class Bench:
             "node": node,
             "origin": self.origin.url,
             "redis": self.redis_url,
+            "ttl_ms": 600,
             "packager": self.published.public()[0].public_bytes_raw().hex(),
             "storage_key": self.published.storage_key.hex(),
         }
@@ -304,6 +323,13 @@ class Bench:
         opened = await self.open(library, name)
         return b"".join([bytes(await opened.slice(i)) for i in range(opened.slices)])
 
+    async def fill(self, node: str, name: str) -> Library:
+        """A library that has read the object, all its levels filled."""
+        library = await self.library(node)
+        await self.read(library, name)
+        await library.settled()
+        return library
+
     async def open(self, library: Library, name: str, wanted: range | None = None) -> Any:
         return await library.open(
             TENANT, ASSET, GENERATION, RENDITION, name, self.published.storage_key, wanted=wanted
@@ -316,6 +342,11 @@ class Bench:
 @pytest.fixture(scope="session")
 def published() -> Published:
     return publish()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture

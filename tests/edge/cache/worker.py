@@ -1,4 +1,4 @@
-"""A worker as a process of its own, for tests: reads objects as it is told by lines on stdin, answers on stdout."""
+"""A worker as a process of its own, for tests: reads objects as lines on stdin say, answers on stdout."""
 
 import asyncio
 import hashlib
@@ -30,7 +30,7 @@ async def main(config: dict[str, Any]) -> None:
     library = Library(
         SharedMemory(room / node, 64 << 20, count=count),
         store,
-        Claims(room / f"{node}-claims", store, count=count),
+        Claims(room / f"{node}-claims", store, ttl_ms=config["ttl_ms"], heartbeat_s=0.1, count=count),
         OriginClient(config["origin"], lambda: "node-token", count=count),
         lambda: [packager],
         count=count,
