@@ -42,10 +42,11 @@ def look(av: Any, demuxer: str) -> dict[str, Any]:
             "video": video_facts(file, film) if film else None,
             "audio": [audio_facts(s) for s in sounds],
         }
+        numbers = [stream.index for stream in chosen]
         end = verified_end(file, chosen) if chosen else 0.0
-    if chosen and end is None:
+    if end is None:
         with opened(av, demuxer) as file:
-            end = scanned_end(file, [file.streams[stream.index] for stream in chosen])
+            end = scanned_end(file, [file.streams[number] for number in numbers])
     return {**facts, "duration": end}
 
 
