@@ -94,7 +94,7 @@ def _digest(uri: str) -> str:
 
 def regex_container(bases: tuple[str, ...], path_pattern: str) -> str:
     """The container for one path pattern (POSIX ERE) at each of these base URLs, such as `http://edge:8010`."""
-    hosts = [quote(canonical_uri(base).rstrip("/")) for base in dict.fromkeys(bases)]
+    hosts = list(dict.fromkeys(quote(canonical_uri(base).rstrip("/")) for base in bases))
     authority = hosts[0] if len(hosts) == 1 else f"({'|'.join(hosts)})"
     return f"regex:{authority}{path_pattern}"
 

@@ -4,8 +4,8 @@
         if not await grant.wait(8):              # held before the first byte
             while not await grant.wait(2): ...   # then a few bytes at a time
 Requests of one bucket queue in the worker, and the one that waits longest asks for all of them. What this
-worker knows to be paid is granted at once. How a bucket is shared with other workers is for `pace_ledger`, what
-a pace allows for `keys.pace`.
+worker knows to be paid is granted at once. How a bucket is shared with other workers is for `pace_ledger`,
+what a pace allows for `keys.pace`.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from edge.deliver.counters import Count, ignore
-from edge.deliver.pace_ledger import Ask, Bucket, Ledger, Look, PaceStore
+from edge.deliver.pace_ledger import RETRY_S, Ask, Bucket, Ledger, Look, PaceStore
 from keys.pace import Charge, Pace
 from keys.problems import Problem
 
@@ -46,7 +46,7 @@ class Grant:
         return self._answer.done() and not self._answer.cancelled() and self._answer.exception() is None
 
     async def wait(self, timeout_s: float) -> bool:
-        """Whether it was granted within so many seconds; may be asked again. Problem unavailable once closed."""
+        """Whether it was granted within so many seconds. May be asked again. Problem when the gate closed."""
         if not self._answer.done():
             await asyncio.wait((self._answer,), timeout=timeout_s)
         if self._answer.done():
@@ -103,12 +103,21 @@ class _Lane:
 
 
 class PaceGate:
-    """Every bucket one worker hands out from. `now` is wall seconds; `limit` is how many it remembers."""
+    """Every bucket one worker hands out from.
+
+    `now` is wall seconds, `limit` how many buckets it remembers, `retry_s` the pause after a lost store.
+    """
 
     def __init__(
-        self, store: PaceStore, *, now: Callable[[], float], count: Count = ignore, limit: int = 10_000
+        self,
+        store: PaceStore,
+        *,
+        now: Callable[[], float],
+        count: Count = ignore,
+        limit: int = 10_000,
+        retry_s: float = RETRY_S,
     ) -> None:
-        self._ledger = Ledger(store, now, count)
+        self._ledger = Ledger(store, now, count, retry_s)
         self._count = count
         self._limit = limit
         self._lanes: OrderedDict[str, _Lane] = OrderedDict()

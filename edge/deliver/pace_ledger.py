@@ -100,10 +100,11 @@ def decide(state: PaceState, asks: Sequence[Ask], now: float, *, cautious: bool 
 class Ledger:
     """The buckets of a store, as one worker reads and writes them. `now` is wall seconds."""
 
-    def __init__(self, store: PaceStore, now: Callable[[], float], count: Count) -> None:
+    def __init__(self, store: PaceStore, now: Callable[[], float], count: Count, retry_s: float) -> None:
         self._store = store
         self._now = now
         self._count = count
+        self._retry_s = retry_s
         self._marker: bytes | None = None
         self._ask_again_at = 0.0  # loop time
 
@@ -115,7 +116,7 @@ class Ledger:
                 return await self._look_in_store(bucket, asks)
             except StoreLost:
                 self._count("pace_store_lost", 1)
-                self._ask_again_at = clock() + RETRY_S
+                self._ask_again_at = clock() + self._retry_s
         return self._look_alone(bucket, asks(), self._ask_again_at - clock())
 
     async def _look_in_store(self, bucket: Bucket, asks: Callable[[], Sequence[Ask]]) -> Look | None:
