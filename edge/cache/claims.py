@@ -25,6 +25,7 @@ from keys.problems import Problem
 
 TTL_MS: Final = 5000
 HEARTBEAT_S: Final = 1.0
+PATIENCE_S: Final = 30.0  # a holder that lives but brings nothing for so long is not waited for any more
 POLL_S: Final = (0.01, 0.05)  # who waits for somebody else's fill looks again after between these
 _FAILED: Final = struct.Struct(">d")  # monotonic seconds, one clock for all processes of a node
 
@@ -110,18 +111,18 @@ class Claims:
         self.now = now
 
     @contextmanager
-    def node_turn(self, object_id: ObjectId, began: float) -> Iterator[bool]:
-        """Whether this worker has its node's claim, for as long as the block runs.
+    def node_turn(self, object_id: ObjectId, since: float) -> Iterator[bool]:
+        """Whether it is this worker's turn on its node, for as long as the block runs.
 
-        A Problem that leaves the block is told to the workers that wait meanwhile: who `began` to wait before
-        it (monotonic seconds) gets Problem unavailable instead of the turn, so that a herd is not refused one
-        by one.
+        `since`, monotonic seconds: when the caller last saw the object get on. A Problem that leaves the
+        block is told to the workers that wait meanwhile: whose `since` is before it gets Problem unavailable
+        instead of a turn, so that a herd is not refused one by one. After PATIENCE_S it is anybody's turn.
         """
         claim = self._node.take(object_id)
         if claim is None:
-            yield False
+            yield self.now() - since >= PATIENCE_S
             return
-        failed_at = claim.failed_at if claim.failed_at is not None and claim.failed_at >= began else None
+        failed_at = claim.failed_at if claim.failed_at is not None and claim.failed_at >= since else None
         try:
             if failed_at is not None:
                 raise Problem("unavailable", detail=f"{object_id.text()}: another worker has just failed")

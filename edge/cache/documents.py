@@ -100,12 +100,12 @@ class Documents:
 
     async def _obtain(self, kind: _Kind[T]) -> T:
         """From the caches, or from the origin by whoever of all workers has the claims."""
-        began = self._claims.now()
+        since = self._claims.now()
         while True:
             found = await self._look(kind)
             if found is not None:
                 return found
-            with self._claims.node_turn(kind.id, began) as ours:
+            with self._claims.node_turn(kind.id, since) as ours:
                 if ours:
                     return await self._lead(kind)
             await self._claims.pause()

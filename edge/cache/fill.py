@@ -98,16 +98,17 @@ class Fill:
                 future.set_exception(_again(problem))
 
     async def _work(self) -> None:
-        began = self._claims.now()
+        since = self._claims.now()
         alone = self._levels.store is None and not self._levels.memory.shared
         look_in_store = True
         while self._waiters:
             if await self._serve(store=look_in_store):
+                since = self._claims.now()
                 continue
             if alone:  # nobody could see what another worker fetched
                 await self._fetch()
                 continue
-            with self._claims.node_turn(self._target.id, began) as ours:
+            with self._claims.node_turn(self._target.id, since) as ours:
                 if ours:
                     await self._lead()
             if not ours:

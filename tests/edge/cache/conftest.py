@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -285,14 +286,16 @@ class Bench:
         memory: Memory | None = None,
         packagers: Callable[[], list[Ed25519PublicKey]] | None = None,
         refresh_trust: Callable[[], Awaitable[None]] | None = None,
-        **origin: Any,
+        now: Callable[[], float] = time.monotonic,
     ) -> Library:
         store = self.store()
         found = Library(
             memory or self.memory(node),
             store,
-            Claims(self.room / f"{node}-claims", store, ttl_ms=600, heartbeat_s=0.1, count=self.count),
-            OriginClient(self.origin.url, lambda: "node-token", count=self.count, **origin),
+            Claims(
+                self.room / f"{node}-claims", store, ttl_ms=600, heartbeat_s=0.1, count=self.count, now=now
+            ),
+            OriginClient(self.origin.url, lambda: "node-token", count=self.count),
             packagers or self.published.public,
             refresh_trust,
             count=self.count,

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from edge.cache.claims import NodeClaims
 from edge.cache.memory import PrivateMemory
+from edge.cache.slices import ObjectId
 from keys.problems import Problem
 from origin.media.seal import SLICE, sealed_length
 
@@ -73,6 +75,21 @@ async def test_f16_a_killed_filler_is_replaced_and_only_the_rest_is_fetched(benc
     assert await reading == bench.published.plain["2.m4s"]
     assert origin.requests["720p/2.m4s"] == 2
     assert origin.ranges[-1][1].startswith(f"bytes={4 * (SLICE + 16)}-")
+
+
+async def test_a_holder_that_lives_but_brings_nothing_is_not_waited_for_without_end(
+    bench: Any, origin: Any, clock: Any
+) -> None:
+    library = await bench.library(now=clock)
+    await library.descriptor("film", 1)
+    stuck = NodeClaims(bench.room / "n1-claims").take(ObjectId("default", "film", 1, "720p", "1.m4s"))
+    reading = asyncio.create_task(bench.read(library, "1.m4s"))
+    await asyncio.wait([reading], timeout=0.2)
+    assert origin.requests["720p/1.m4s"] == 0
+    clock.time += 30
+    assert await reading == bench.published.plain["1.m4s"]
+    assert stuck is not None
+    stuck.close()
 
 
 @pytest.mark.heavy

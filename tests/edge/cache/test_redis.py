@@ -93,6 +93,26 @@ async def test_f10_a_frozen_server_is_a_miss_and_is_used_again_when_it_wakes(
             await client.ping()
 
 
+async def test_t20_the_least_user_will_do(redis_server: Any, client: Any, counts: Counter[str]) -> None:
+    allowed = ["get", "set", "exists", "pexpire", "del", "watch", "unwatch", "multi", "exec"]
+    await client.acl_setuser(
+        "edge", enabled=True, passwords=["+word"], keys=["sluice:*"], commands=[f"+{c}" for c in allowed]
+    )
+    url = redis_server.url.replace("unix://", "unix://edge@") + "?password=word"
+    store = RedisSlices(url, count=lambda name, by: counts.update({name: by}))
+    await stored(store, "s:x", b"sealed")
+    assert await store.present(["s:x"]) == [True]
+    assert await store.claim("c:x", b"me", 5000) is True
+    assert await store.extend("c:x", b"me", 5000) is True
+    assert await store.release("c:x", b"me") is True
+    await store.drop("s:x")
+    assert counts == {}
+    elsewhere = RedisSlices(url, prefix="control:")
+    assert await elsewhere.claim("c:x", b"me", 5000) is None
+    await store.close()
+    await elsewhere.close()
+
+
 async def test_f11_a_full_server_does_not_store_and_still_answers(
     store: RedisSlices, client: Any, counts: Counter[str]
 ) -> None:
