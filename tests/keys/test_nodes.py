@@ -78,8 +78,9 @@ def test_every_refusal_is_the_same_to_the_caller(edge: NodeIdentity, tmp_path: P
     assert isinstance(stranger, Ed25519PrivateKey)
     refused = [
         "", "film", edge.bearer("origin", NOW), other.bearer("keys", NOW), signed(typ="JWT"),
-        signed(key=stranger),        signed(key=other.private), signed(iss="edge-2"), signed(aud=["keys"]), signed(exp=int(NOW) + 61),
-        signed(exp=True), signed(iat=NOW), signed(iat=None), signed(exp="1"), signed() + "=",
+        signed(key=stranger), signed(key=other.private), signed(iss="edge-2"), signed(aud=["keys"]),
+        signed(exp=int(NOW) + 61), signed(exp=True), signed(iat=NOW), signed(iat=None),
+        signed(exp="1"), signed() + "=",
     ]  # fmt: skip
     bodies = set()
     for bearer in refused:

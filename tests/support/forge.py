@@ -1,4 +1,4 @@
-"""Tokens as an attacker would make them: forged, respelled, under keys of others. All that is needed is here."""
+"""Tokens as an attacker would make them: forged, respelled, or under the keys of others."""
 
 import json
 from collections.abc import Callable
