@@ -6,13 +6,13 @@ for people (`origin.filenames`), never paths.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from keys.names import asset_id
 from keys.problems import Problem
@@ -84,7 +84,10 @@ class Uploads:
                 raise Problem("bad_request", "The upload ended before it was complete.")
             await draft.finish()
             shown = display_name(name or title)
-            return await self._accept(_Named(draft, shown, clean_line(title, title_of(shown)), wanted))
+            file = _Named(draft, shown, clean_line(title, title_of(shown)), wanted)
+            await self._inspect(file)
+            await _still_wanted(request)
+            return await self._submit(file)
 
     async def form(self, request: Request) -> list[Outcome]:
         """What became of each file of a form, in its order.
@@ -95,7 +98,9 @@ class Uploads:
         async with AsyncExitStack() as drafts:
             files = await self._read_form(request, reader, drafts)
             reader.finish()
-            return [await self._outcome(file) for file in files]
+            refused = [await _problem(self._inspect(file)) for file in files]
+            await _still_wanted(request)
+            return [await self._outcome(file, no) for file, no in zip(files, refused, strict=True)]
 
     async def _read_form(self, request: Request, reader: FormReader, drafts: AsyncExitStack) -> list[_Named]:
         files: list[_Named] = []
@@ -125,17 +130,21 @@ class Uploads:
             raise Problem("bad_request", "Choose at least one file.")
         return files
 
-    async def _outcome(self, file: _Named) -> Outcome:
+    async def _outcome(self, file: _Named, refused: Problem | None) -> Outcome:
+        if refused is not None:
+            return Outcome(file.name, None, refused)
         try:
-            return Outcome(file.name, await self._accept(file))
+            return Outcome(file.name, await self._submit(file))
         except Problem as problem:
             return Outcome(file.name, None, problem)
 
-    async def _accept(self, file: _Named) -> str:
-        """The new asset: of the wished ID, else of the first free one that its title makes."""
+    async def _inspect(self, file: _Named) -> None:
         if file.draft.size == 0:
             raise Problem("not_media", "This file is empty.")
         await self._intake.inspect(file.draft.path)
+
+    async def _submit(self, file: _Named) -> str:
+        """The new asset: of the wished ID, else of the first free one that its title makes."""
         for candidate in [file.asset] if file.asset else _candidates(file.title):
             try:
                 await self._intake.submit(candidate, file.title, file.draft.path)
@@ -184,3 +193,17 @@ def _named(draft: Draft, filename: str, fields: dict[str, str]) -> _Named:
 def _candidates(title: str) -> list[str]:
     base = id_of(title)
     return [base, *(f"{base}-{number}" for number in range(2, 1000))]
+
+
+async def _problem(work: Awaitable[None]) -> Problem | None:
+    try:
+        await work
+    except Problem as problem:
+        return problem
+    return None
+
+
+async def _still_wanted(request: Request) -> None:
+    """Returns while the sender is there. Who leaves while his file is looked at has cancelled it."""
+    if await request.is_disconnected():
+        raise ClientDisconnect

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from keys.problems import Problem
 from origin.incoming import Incoming
+from origin.ingest.jobs import Jobs
 from origin.uploads import Uploads
 from tests.support.serving import eventually
 
@@ -95,6 +96,30 @@ async def test_f25_a_cut_upload_leaves_no_file_and_no_asset(origin: Any, film: b
     await writer.drain()
     await eventually(lambda: bool(list(origin.incoming.iterdir())))
     writer.transport.abort()
+    await eventually(lambda: not list(origin.incoming.iterdir()))
+    assert await origin.nothing_left()
+
+
+async def test_who_leaves_while_his_file_is_looked_at_has_cancelled_it(
+    origin: Any, film: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking, look_on = asyncio.Event(), asyncio.Event()
+
+    async def inspect(self: object, path: object) -> None:
+        looking.set()
+        await look_on.wait()
+
+    monkeypatch.setattr(Jobs, "inspect", inspect)
+    host, port = origin.url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    head = {"host": "x", "content-length": str(len(film)), **_admin_header(origin)}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    writer.write(f"POST /v1/uploads?name=film.mp4 HTTP/1.1\r\n{lines}\r\n".encode() + film)
+    await looking.wait()
+    writer.transport.abort()
+    async with origin.http as http:
+        await http.get("/healthz")  # the server has seen the connection go by now
+    look_on.set()
     await eventually(lambda: not list(origin.incoming.iterdir()))
     assert await origin.nothing_left()
 

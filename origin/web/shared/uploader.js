@@ -27,7 +27,12 @@ export function uploadArea(drop, list, { follow = null, onAccepted = () => {} } 
   const add = (files) => {
     for (const file of files) {
       const row = new Row(file, list);
-      waiting.push(() => row.run(follow, onAccepted));
+      waiting.push(async () => {
+        const asset = await row.run();
+        if (!asset) return;
+        onAccepted(asset);
+        row.follow(follow?.(asset)); // not awaited: the next upload need not wait for this one's ingest
+      });
     }
     next();
   };
@@ -68,18 +73,26 @@ class Row {
     list.append(this.row);
   }
 
-  async run(follow, onAccepted) {
-    if (this.cancelled) return;
+  /** Uploads the file; the asset's ID, or null when there is none. */
+  async run() {
+    if (this.cancelled) return null;
     try {
       // Asked first: a browser reads a refusal only after it has sent the whole file.
       await request("GET", `/v1/uploads?bytes=${this.file.size}`);
-      if (this.cancelled) return;
-      const asset = await this.send();
-      onAccepted(asset);
-      if (follow) await this.watch(follow(asset));
-      else this.end("done", "Uploaded. It is being prepared now.", 4000);
+      return this.cancelled ? null : await this.send();
     } catch (error) {
-      if (this.cancelled) return;
+      if (!this.cancelled) this.end("failed", error.message);
+      return null;
+    }
+  }
+
+  /** Shows the ingest of the asset at `url` to its end; without a URL, says that it goes on elsewhere. */
+  async follow(url) {
+    if (!url) return this.end("done", "Uploaded. It is being prepared now.", 4000);
+    this.asset = url;
+    try {
+      await this.watch(url);
+    } catch (error) {
       this.end("failed", error.message);
     }
   }
@@ -113,17 +126,18 @@ class Row {
     setText(this.status, `${bytes(loaded)} of ${bytes(total)} · ${bytes(speed)}/s · ${left}`);
   }
 
-  /** Shows the ingest of the uploaded asset until it is published, failed or gone. */
   async watch(url) {
+    this.bar.setAttribute("aria-label", `Preparation of ${this.file.name}`);
     for (;;) {
-      const asset = await request("GET", url);
-      this.bar.value = asset.progress ?? 0;
-      this.bar.setAttribute("aria-label", `Preparation of ${this.file.name}`);
-      if (asset.state === "published") return this.end("done", `Published as ${asset.id}.`);
-      if (asset.state === "failed") throw new Error(asset.error || "It could not be prepared.");
-      if (asset.state === "cancelled") throw new Error("Cancelled.");
-      this.asset = url;
-      setText(this.status, ingestLine(asset));
+      const asset = await request("GET", url).catch((error) => {
+        if (error.status !== 0) throw error;
+        setText(this.status, error.message); // ingest goes on without us: ask again
+      });
+      if (asset) this.bar.value = asset.progress ?? 0;
+      if (asset?.state === "published") return this.end("done", `Published as ${asset.id}.`);
+      if (asset?.state === "failed") throw new Error(asset.error || "It could not be prepared.");
+      if (asset?.state === "cancelled") throw new Error("Cancelled.");
+      if (asset) setText(this.status, ingestLine(asset));
       await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
     }
   }
