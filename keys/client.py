@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
+import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
@@ -151,6 +152,8 @@ class KeysClient:
         except (httpx.TransportError, TimeoutError, OSError) as exc:
             detail = f"{method} {path.partition('?')[0]}: {type(exc).__name__}"
             raise Problem("unavailable", "The keys service does not answer.", detail=detail) from exc
+        except aiohttp.ClientError as exc:  # what the transport leaves as it is: an answer that is no HTTP
+            raise Problem("bad_upstream", detail=f"keys answered {type(exc).__name__}") from exc
         if response.is_error:
             raise _problem(response)
         return response

@@ -7,6 +7,7 @@ the stores.
 """
 
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -38,7 +39,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = database_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _sqlite_engine(self.url) if self.is_sqlite else create_async_engine(self.url)
+        self.engine = _sqlite_engine(self.url) if self.is_sqlite else _engine(self.url)
 
     async def close(self) -> None:
         """Give every connection back."""
@@ -73,8 +74,13 @@ def lock_number(*names: str) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
+def _engine(url: URL) -> AsyncEngine:
+    return create_async_engine(url, hide_parameters=True)  # viewers and wrapped keys stay out of error texts
+
+
 def _sqlite_engine(url: URL) -> AsyncEngine:
-    engine = create_async_engine(url)
+    logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # it would log every value of every statement
+    engine = _engine(url)
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -5,7 +5,7 @@ that is over, revoked, or whose keys were deleted. Pace: the site's, then the as
 within limits.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -104,14 +104,6 @@ def within_limits(pace: Pace) -> Pace:
             for f in fields(Pace)
         }
     )
-
-
-def link_pace(claim: Mapping[str, float] | None) -> dict[str, float] | None:
-    """What a link's `pace` claim sets, in the names of `Pace`."""
-    return {_OF_LINK[name]: value for name, value in claim.items()} if claim else None
-
-
-_OF_LINK: Final = {"burst": "burst_s", "rate": "rate", "jumps": "jumps"}
 
 
 def _root(session: Session, asset_key: Secret) -> bytes:

@@ -17,7 +17,6 @@ from keys.feed import RevocationFeed
 from keys.issuers import Issuers
 from keys.keyring import Keyring
 from keys.leases import OpenedSession
-from keys.leasing import link_pace
 from keys.names import DEFAULT_TENANT, SESSION_ID_BYTES, asset_id, b64url, b64url_decode
 from keys.problems import Problem
 from keys.store_keys import KeyStore
@@ -78,7 +77,7 @@ class Opener:
             client_ip=client_ip,
             edge=edge,
             cap_s=claims.cap or None,
-            pace=link_pace(claims.pace),
+            pace=dict(claims.pace) if claims.pace else None,
         )
 
     async def _check_revoked(self, request: core.Request, now: float) -> None:
