@@ -81,24 +81,25 @@ class EdgeApp:
         library, the clients, whatever lives in the loop. `trusted` is handed in because the library asks
         it for packagers' keys.
         """
+        self.settings = settings
         self._resources = resources
         self._trusted = trusted
-        self._revocations = Revocations(
+        self.revocations = Revocations(
             keys, now=now, clock=clock, running_sessions_s=settings.running_sessions_s
         )
         self._leases = Leases(keys, clock=clock, count=count)
-        self._activity = Activity(keys, now=now, count=count)
-        authorizer = Authorizer(settings.public_url, trusted, self._revocations, self._leases, now)
+        self.activity = Activity(keys, now=now, count=count)
+        authorizer = Authorizer(settings.public_url, trusted, self.revocations, self._leases, now)
         secure = settings.public_url.startswith("https:")
         self._common = common(secure=secure)
         self._status = cache_status(settings.node)
-        self._media = Media(
+        self.media = Media(
             authorizer,
             Opening(authorizer, keys, count=count),
             Playlists(library),
-            Segments(library, pace, self._activity, node=settings.node, now=now, count=count),
+            Segments(library, pace, self.activity, node=settings.node, now=now, count=count),
             library,
-            self._activity,
+            self.activity,
             Cors((settings.public_url, *settings.edges), settings.cors_origins),
             node=settings.node,
             secure=secure,
@@ -109,7 +110,7 @@ class EdgeApp:
         self._rest = Starlette(
             routes=[
                 *page.routes(page.read_files(settings.web), policy),
-                *health.routes((trusted, self._revocations), metrics),
+                *health.routes((trusted, self.revocations), metrics),
             ]
         )
 
@@ -117,7 +118,7 @@ class EdgeApp:
         """ASGI: http and lifespan; a WebSocket is closed."""
         if scope["type"] == "http":
             if path.is_media(scope["raw_path"]):
-                await self._media(scope, receive, send)
+                await self.media(scope, receive, send)
             else:
                 await self._other(scope, receive, send)
         elif scope["type"] == "lifespan":
@@ -161,7 +162,7 @@ class EdgeApp:
 
     @asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:
-        runs = (self._trusted.run, self._revocations.run, self._leases.run, self._activity.run)
+        runs = (self._trusted.run, self.revocations.run, self._leases.run, self.activity.run)
         tasks = [asyncio.create_task(_kept_running(run)) for run in runs]
         try:
             yield
@@ -171,7 +172,7 @@ class EdgeApp:
             await asyncio.gather(*tasks, return_exceptions=True)
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORDS_S):
-                    await self._activity.post()
+                    await self.activity.post()
 
 
 async def _kept_running(run: Callable[[], Awaitable[None]]) -> None:

@@ -102,7 +102,7 @@ async def encrypted(
     start: int,
     stop: int,
 ) -> AsyncGenerator[memoryview, None]:
-    """Bytes `start` ≤ i < `stop` of the encrypted body, in pieces. CBC is serial: what precedes is encrypted too.
+    """Bytes `start` ≤ i < `stop` of the encrypted body, in pieces. CBC is serial: the rest before is too.
 
     `slice_at(i)` gives plain slice i of an object of `length` bytes; Problem bad_upstream when it is of
     another length. A piece is only valid until the next is asked for, unless the receiver keeps a

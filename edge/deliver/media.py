@@ -28,6 +28,10 @@ from keys.leases import Lease
 from keys.problems import Problem
 
 ASKING: Final = ("GET", "HEAD")
+TOLD: Final = {"bad_request", "forbidden", "expired", "limit", "revoked", "method_not_allowed"} | {
+    "bad_upstream",
+    "unavailable",
+}
 
 log = logging.getLogger("sluice.edge.media")
 
@@ -54,7 +58,7 @@ class Media:
         self._authorizer = authorizer
         self._opening = opening
         self._playlists = playlists
-        self._segments = segments
+        self.segments = segments
         self._library = library
         self._activity = activity
         self._cors = cors
@@ -80,7 +84,7 @@ class Media:
         except BodyBroken:
             raise
         except Exception as exc:
-            answer = _refusal(exc, scope)
+            answer = _refusal(exc, method)
             status = answer.status
             await self._send(send, answer, extra, head=method == "HEAD")
         self._counted(status)
@@ -96,7 +100,7 @@ class Media:
         else:
             lease = await self._authorizer.session(route, request.client)
             if route.kind is Kind.SEGMENT:
-                return await self._segments.serve(route, request, lease, receive, send, extra)
+                return await self.segments.serve(route, request, lease, receive, send, extra)
             answer = await self._small(route, request, lease)
             self._activity.note(lease.sid)
         await self._send(send, answer, extra, head=request.method == "HEAD")
@@ -128,17 +132,30 @@ class Media:
             self._count("refused", 1)
 
 
-def _refusal(exc: Exception, scope: Scope) -> Answer:
+def _refusal(exc: Exception, method: str) -> Answer:
     """The answer to what went wrong. The log never holds the target: there is a token in it."""
-    problem = exc if isinstance(exc, Problem) else Problem("internal", "Something went wrong here.")
-    if problem.code == "not_found":  # strangers do not learn what there is
-        problem = Problem("forbidden", detail=problem.detail)
-    if problem is not exc and not isinstance(exc, Problem):
-        log.exception("request %s failed", problem.id)
+    problem = (
+        _for_viewer(exc) if isinstance(exc, Problem) else Problem("internal", "Something went wrong here.")
+    )
+    if problem.code == "internal":
+        log.error("%s %s failed", problem.id, method, exc_info=exc)
     else:
         level = logging.WARNING if problem.status >= 500 else logging.INFO
-        log.log(level, "%s %s: %s %s", problem.id, scope["method"], problem.code, problem.detail)
+        log.log(level, "%s %s: %s %s", problem.id, method, problem.code, problem.detail)
     answer = refusal(problem)
     if problem.code == "method_not_allowed":
         answer.headers.append((b"allow", METHODS))
     return answer
+
+
+def _for_viewer(problem: Problem) -> Problem:
+    """What a stranger is told of a problem that may come from keys or the origin: never who we are to them."""
+    if problem.code == "not_found":  # strangers do not learn what there is
+        code = "forbidden"
+    elif problem.code in TOLD:
+        code = problem.code
+    else:
+        code = "unavailable"  # such as this node's own token being refused
+    told = Problem(code, detail=f"{problem.code}: {problem.detail}", retry_after_s=problem.retry_after_s)
+    told.id = problem.id
+    return told

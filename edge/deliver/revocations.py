@@ -79,19 +79,19 @@ class Revocations:
 
     async def run(self) -> None:
         """Polls until cancelled; after trouble with growing pauses, jittered so that workers spread out."""
-        pause = 0.0
+        pause = wait_s = 0.0  # the first answer must not be held: it says where we stand
         while True:
             try:
-                await self.poll()
-                pause = 0.0
+                await self.poll(wait_s)
+                pause, wait_s = 0.0, self._wait_s
             except Problem as problem:
                 log.warning("revocation feed: %s", problem.detail or problem.code)
-                pause = min(LONGEST_PAUSE_S, max(0.25, 2 * pause))
+                pause, wait_s = min(LONGEST_PAUSE_S, max(0.25, 2 * pause)), 0.0
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
 
-    async def poll(self, wait_s: float | None = None) -> None:
-        """Asks once and takes the answer in; at a gap, asks for everything at once."""
-        feed = await self._keys.revocations(self.revoked.version, self._wait_s if wait_s is None else wait_s)
+    async def poll(self, wait_s: float = 0.0) -> None:
+        """Asks once, to be held up to `wait_s`, and takes the answer in; at a gap, asks for everything."""
+        feed = await self._keys.revocations(self.revoked.version, wait_s)
         if not self.revoked.apply(feed):
             log.warning("a gap in the revocation feed: reading it from the start")
             self.revoked.apply(await self._keys.revocations(0, 0))

@@ -1,0 +1,343 @@
+"""What edge tests are played with: keys with real tokens, a library of plain bytes, gates, a server."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.app import EdgeApp, EdgeSettings
+from edge.deliver.trust import TrustedTokens
+from keys import sign_url
+from keys.derive import session_root
+from keys.jwk import public_jwk
+from keys.leases import Lease, OpenedSession
+from keys.names import b64url, b64url_decode
+from keys.pace import Pace
+from keys.problems import Problem
+from keys.revocation import Entry, Feed
+from keys.sessions import Activity
+from keys.signing import SigningKey
+from keys.tokens import Trust, mint, verify
+from origin.media.asset import Descriptor, Rendition
+from origin.media.seal import SLICE
+
+TENANT = "default"
+GENERATION = 3
+
+
+def descriptor(sizes: tuple[int, ...] = (100, 3 * SLICE + 5, SLICE, 16, 999, 70_000)) -> Descriptor:
+    """A film of one video and one audio rendition, 4 s a segment, 2 segments a key period."""
+    durations = (4000,) * len(sizes)
+    video = Rendition(
+        "720p", "video", 0, "avc1.64001f", 1000, durations, sizes, 1_000_000, 900_000, 1280, 720, 25.0
+    )
+    audio = Rendition("audio", "audio", 1, "mp4a.40.2", 1000, durations, sizes, 128_000, 120_000, channels=2)
+    return Descriptor(TENANT, "film", GENERATION, "A film", 4.0 * len(sizes), 2, (video, audio))
+
+
+def plain_bytes(name: str, size: int) -> bytes:
+    """Bytes that differ in every place and object."""
+    unit = b"".join(f"{name}:{i:06d};".encode() for i in range(min(size // 8 + 1, 4096)))
+    return (unit * (size // len(unit) + 1))[:size]
+
+
+@dataclass
+class MemoryOpened:
+    """An opened object in memory. `gate`, when set, holds every slice after the first."""
+
+    body: bytes
+    source: str = "l1"
+    stored: bool = False
+    fail_at: int | None = None
+    gate: asyncio.Event | None = None
+    closed: bool = False
+
+    @property
+    def length(self) -> int:
+        return len(self.body)
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def slice(self, index: int) -> memoryview:
+        if index and self.gate is not None:
+            await self.gate.wait()
+        if self.fail_at is not None and index >= self.fail_at:
+            raise Problem("bad_upstream", detail=f"slice {index} does not come")
+        return memoryview(self.body)[index * SLICE : (index + 1) * SLICE]
+
+
+@dataclass
+class MemoryLibrary:
+    """Published assets in memory."""
+
+    assets: dict[tuple[str, int], Descriptor] = field(
+        default_factory=lambda: {("film", GENERATION): descriptor()}
+    )
+    opens: list[tuple[str, str, range | None]] = field(default_factory=list)
+    fail_at: int | None = None
+    gate: asyncio.Event | None = None
+    source: str = "l1"
+    opened: list[MemoryOpened] = field(default_factory=list)
+
+    async def descriptor(self, asset: str, generation: int) -> Descriptor:
+        found = self.assets.get((asset, generation))
+        if found is None:
+            raise Problem("not_found", detail=f"{asset}/{generation}")
+        return found
+
+    def body(self, asset: str, generation: int, rendition: str, name: str) -> bytes:
+        if name == "init.mp4":
+            return plain_bytes(f"{asset}{rendition}init", 700)
+        found = self.assets[asset, generation].rendition(rendition)
+        assert found is not None
+        return plain_bytes(
+            f"{asset}/{generation}/{rendition}/{name}", found.sizes[int(name.removesuffix(".m4s"))]
+        )
+
+    async def open(
+        self,
+        tenant: str,
+        asset: str,
+        generation: int,
+        rendition: str,
+        name: str,
+        storage_key: bytes,
+        *,
+        wanted: range | None = None,
+    ) -> MemoryOpened:
+        assert (tenant, len(storage_key)) == (TENANT, 32)
+        self.opens.append((rendition, name, wanted))
+        body = self.body(asset, generation, rendition, name)
+        stored = self.source == "origin"
+        self.opened.append(MemoryOpened(body, self.source, stored, self.fail_at, self.gate))
+        return self.opened[-1]
+
+
+@dataclass
+class Leave:
+    """A grant that comes when `given` is set."""
+
+    given: asyncio.Event
+    left: bool = False
+
+    async def wait(self, timeout_s: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self.given.wait()
+        return self.given.is_set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.left = not self.given.is_set()
+
+
+@dataclass
+class MemoryGate:
+    """A pace that is open, or held until `given` is set."""
+
+    given: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: list[tuple[str, str, str, int, float]] = field(default_factory=list)
+    grants: list[Leave] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def request(
+        self, bucket: str, media_type: str, pace: Pace, item: str, number: int, seconds: float
+    ) -> Leave:
+        self.asked.append((bucket, media_type, item, number, seconds))
+        self.grants.append(Leave(self.given))
+        self.arrived.set()
+        return self.grants[-1]
+
+
+@dataclass
+class MemoryKeys:
+    """The keys service in memory: real tokens, real derivation, one asset key. `down`: out of reach."""
+
+    edges: tuple[str, ...] = ("http://edge.test",)
+    site: SigningKey = field(default_factory=lambda: SigningKey.generate("site"))
+    own: SigningKey = field(default_factory=lambda: SigningKey.generate("sluice"))
+    packager: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    session_s: int = 3600
+    network: str | None = None
+    down: bool = False
+    refuse: Problem | None = None
+    entries: list[Entry] = field(default_factory=list)
+    opened: dict[tuple[str, str], OpenedSession] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    seen: list[dict[str, Activity]] = field(default_factory=list)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    lease_s: float = 900.0
+    slow: asyncio.Event | None = None
+
+    async def _asked(self, name: str) -> None:
+        self.calls.append(name)
+        if self.slow is not None:
+            await self.slow.wait()
+        if self.down:
+            raise Problem("unavailable", detail="keys is down")
+
+    async def trust(self) -> dict[str, Any]:
+        await self._asked("trust")
+        issuers = [
+            {"iss": "site", "kind": "link", "keys": [self.site.public_jwk()], "max_lifetime_s": 90_000},
+            {"iss": "sluice", "kind": "session", "keys": [self.own.public_jwk()], "max_lifetime_s": 90_000},
+        ]
+        return {
+            "issuers": issuers,
+            "packagers": [public_jwk(self.packager.public_key())],
+            "nodes": [],
+            "now": 0,
+        }
+
+    async def open_session(self, token: str, uri: str, client_ip: str) -> OpenedSession:
+        await self._asked("open_session")
+        if self.refuse is not None:
+            raise self.refuse
+        claims = verify(token, uri=uri, trust=Trust.from_json(await self.trust()), now=time.time())
+        asset = uri.rsplit("/", 2)[1]
+        known = self.opened.get((claims.lid, client_ip))
+        if known is None:
+            sid = bytes([len(self.opened)] * 16)
+            text, expires = self.session_token(sid, asset), int(time.time()) + self.session_s
+            known = OpenedSession(text, b64url(sid), asset, GENERATION, expires)
+            self.opened[claims.lid, client_ip] = known
+        return known
+
+    def session_token(self, sid: bytes, asset: str = "film", *, ends_in: float | None = None) -> str:
+        now = time.time()
+        expires = now + (self.session_s if ends_in is None else ends_in)
+        return mint(self.own, sid=sid, asset=asset, expires=expires, now=now, hosts=self.edges)
+
+    async def lease(self, session_token: str, uri: str) -> Lease:
+        await self._asked("lease")
+        if self.refuse is not None:
+            raise self.refuse
+        claims = verify(session_token, uri=uri, trust=Trust.from_json(await self.trust()), now=time.time())
+        return self.lease_of(claims.sid, claims.asset, claims.exp)
+
+    def lease_of(self, sid: str, asset: str = "film", expires: int | None = None) -> Lease:
+        now = time.time()
+        root = session_root(bytes(range(32)), bytes(32), TENANT, asset, GENERATION, b64url_decode(sid))
+        ends = int(now) + self.session_s if expires is None else expires
+        return Lease(
+            sid, TENANT, asset, GENERATION, root, bytes(32), ends, now + self.lease_s, self.network,
+            "bucket", "link-1", "viewer-1", Pace(), now,
+        )  # fmt: skip
+
+    def revoke(self, kind: str, value: str) -> None:
+        self.entries.append(Entry(len(self.entries) + 1, kind, value, time.time() + 3600))
+        self.news.set()
+
+    async def revocations(self, after: int, wait_s: float = 0) -> Feed:
+        await self._asked("revocations")
+        if after == len(self.entries) and wait_s:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self.news.wait()
+        self.news.clear()
+        new = tuple(entry for entry in self.entries if entry.version > after)
+        return Feed(len(self.entries), new, time.time())
+
+    async def tell_activity(self, seen: Mapping[str, Activity]) -> None:
+        await self._asked("tell_activity")
+        self.seen.append(dict(seen))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Returns when the condition holds; the test's own time limit is the bound."""
+    while not condition():  # noqa: ASYNC110 - what is waited for has no event to offer
+        await asyncio.sleep(0.002)
+
+
+@contextlib.asynccontextmanager
+async def served(app: EdgeApp, listening: socket.socket) -> AsyncIterator[None]:
+    """The app behind a real uvicorn on this socket."""
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        lifespan="on",
+        access_log=False,
+        log_level="error",
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started:
+        if task.done():
+            task.result()
+        await asyncio.sleep(0.005)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+@dataclass
+class World:
+    """One edge over a real socket, and everything behind it."""
+
+    url: str
+    app: EdgeApp
+    keys: MemoryKeys
+    library: MemoryLibrary
+    gate: MemoryGate
+    trusted: TrustedTokens
+    counted: dict[str, int]
+
+    def link(self, asset: str = "film", **how: Any) -> str:
+        return sign_url(f"{self.url}/v/{asset}/main.m3u8", self.keys.site, **how)
+
+    def session(self, sid: bytes = bytes(16), asset: str = "film", **how: Any) -> str:
+        """The base URL of a session: add `720p/0.m4s`."""
+        token = self.keys.session_token(sid, asset, **how)
+        return f"{self.url}/v;URISigningPackage={token}/{asset}/aes/"
+
+
+def listening_socket() -> tuple[socket.socket, str]:
+    """A socket on a free port, and its URL."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    return listening, f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@contextlib.asynccontextmanager
+async def world(web: Path, keys: MemoryKeys | None = None, **settings: Any) -> AsyncIterator[World]:
+    """An edge that serves `film` from memory and whose pace is open."""
+    listening, url = listening_socket()
+    keys = keys or MemoryKeys()
+    keys.edges = (url,)
+    library, gate = MemoryLibrary(), MemoryGate()
+    gate.given.set()
+    counted: dict[str, int] = {}
+
+    def count(name: str, by: int) -> None:
+        counted[name] = counted.get(name, 0) + by
+
+    trusted = TrustedTokens(keys, now=time.time, clock=time.monotonic)
+    made = EdgeSettings("sluice-edge-1", url, web, **settings)
+    app = EdgeApp(
+        made,
+        keys=keys,
+        trusted=trusted,
+        library=library,
+        pace=gate,
+        now=time.time,
+        clock=time.monotonic,
+        metrics=lambda: "sluice_up 1\n",
+        count=count,
+    )
+    async with served(app, listening):
+        await until(lambda: not (trusted.missing() or app.revocations.missing()))
+        yield World(url, app, keys, library, gate, trusted, counted)
