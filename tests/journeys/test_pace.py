@@ -1,0 +1,116 @@
+"""Media is handed out at the pace of watching, by slowing and never by refusing (DESIGN 4, SECURITY T1)."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.films import make_film
+from tests.support.system import System, running
+from tests.support.viewer import Viewer
+
+BURST_S, RATE, JUMP_S, JUMPS = 20, 2, 8, 10
+RIP_FOR_S = 12.0
+FILM_S = 260
+SEGMENT_S = 4
+
+
+@pytest.fixture(scope="module")
+def paced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A system with a small burst, so that the pace shows within seconds."""
+    data = tmp_path_factory.mktemp("pace") / "data"
+    with running(data, "--pace-burst", f"{BURST_S}s", "--key-period", "12s", workers=2) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def long_film(paced: System, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Longer than anybody may take in the time of the test."""
+    path: Path = tmp_path_factory.mktemp("films") / "long.mp4"
+    return paced.add(make_film(path, seconds=FILM_S, size="160x90", rate=10), "long")
+
+
+class Rip:
+    """A client that takes every segment it can, with so many sessions of one link, and what it got."""
+
+    def __init__(self, viewers: list[Viewer]) -> None:
+        self.viewers = viewers
+        self.taken: dict[str, set[int]] = {}
+
+    async def run(self, for_s: float, connections: int = 4) -> float:
+        """Seconds the run took."""
+        began = time.monotonic()
+        jobs = [
+            asyncio.create_task(self._take(viewer, rendition, first, connections * len(self.viewers)))
+            for number, viewer in enumerate(self.viewers)
+            for rendition in viewer.renditions()
+            for first in range(number * connections, (number + 1) * connections)
+        ]
+        await asyncio.wait(jobs, timeout=for_s)
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        return time.monotonic() - began
+
+    async def _take(self, viewer: Viewer, rendition: str, first: int, step: int) -> None:
+        """Every `step`-th segment from `first` on, each whole. All together take everything."""
+        for number in range(first, FILM_S // SEGMENT_S, step):
+            answer = await viewer.get(viewer.segment_url(rendition, number))
+            assert answer.status_code == 200
+            self.taken.setdefault(rendition, set()).add(number)
+
+
+def rip_client(network: int) -> httpx.AsyncClient:
+    """From a network of its own, so that each opening is a session of its own."""
+    transport = httpx.AsyncHTTPTransport(local_address=f"127.0.{network}.1")
+    return httpx.AsyncClient(transport=transport, timeout=120)
+
+
+@pytest.mark.parametrize("sessions", [1, 8])
+async def test_t1_ripping_gets_no_more_than_the_pace_allows(
+    paced: System, long_film: str, sessions: int
+) -> None:
+    link = paced.link(long_film, "--viewer", f"ripper-{sessions}")
+    async with contextlib.AsyncExitStack() as stack:
+        viewers = [
+            await stack.enter_async_context(Viewer(link, rip_client(100 + i))) for i in range(sessions)
+        ]
+        for viewer in viewers:
+            await viewer.opened()
+        assert len({viewer.url for viewer in viewers}) == sessions
+        rip = Rip(viewers)
+        took = await rip.run(RIP_FOR_S)
+        bound = BURST_S + JUMP_S * JUMPS + (RATE + 0.13) * took
+        video = set().union(*(found for name, found in rip.taken.items() if name != "audio"))
+        for numbers in (video, rip.taken["audio"]):
+            assert BURST_S - SEGMENT_S <= len(numbers) * SEGMENT_S <= bound + SEGMENT_S
+        for viewer in viewers:
+            assert set(viewer.statuses) <= {200, 302}, "slowed, never refused"
+
+
+async def test_a_viewer_at_reading_pace_never_waits(paced: System, long_film: str) -> None:
+    """Takes media as it is watched; the gate counts every wait, and counts none."""
+    link = paced.link(long_film, "--viewer", "patient")
+    before = waits(paced)
+    async with await Viewer(link).opened() as viewer:
+        began = time.monotonic()
+        for number in range(6):
+            due = max(
+                0.0, number * SEGMENT_S / 2 - BURST_S / 2
+            )  # twice real time once half the burst is used
+            await asyncio.sleep(max(0.0, began + due - time.monotonic()))
+            for rendition in (viewer.renditions()[0], "audio"):
+                await viewer.cipher(rendition, number)
+    assert waits(paced) == before
+
+
+def waits(system: System) -> float:
+    """How many segments were ever held for the pace."""
+    text = httpx.get(f"{system.edges[0]}/metrics", timeout=10).text
+    rows = [line for line in text.splitlines() if line.startswith("sluice_edge_pace_waits_total")]
+    assert rows, text[:500]
+    return sum(float(row.rsplit(" ", 1)[1]) for row in rows)

@@ -1,0 +1,187 @@
+"""The player page in a real browser, with stock hls.js: plays, switches, seeks, says why not."""
+
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Page
+
+import keys
+from keys.signing import SigningKey
+from tests.support.browser import chromium
+from tests.support.packaged import Packaged
+from tests.support.system import System
+
+pytestmark = pytest.mark.browser
+PLAYS_MS = 30_000
+
+DIGESTS_OF_DECRYPTED = """
+window.seen = {};
+const wait = setInterval(() => {
+  if (!window.sluice?.hls) return;
+  clearInterval(wait);
+  const note = (_, data) => {
+    const frag = data.frag;
+    if (frag.sn === 'initSegment' || !data.payload) return;
+    const copy = data.payload.slice(0);
+    crypto.subtle.digest('SHA-256', copy).then((sum) => {
+      const hex = [...new Uint8Array(sum)].map((b) => b.toString(16).padStart(2, '0')).join('');
+      const rendition = new URL(frag.url).pathname.split('/').at(-2);
+      (window.seen[rendition] ??= {})[frag.sn] = hex;
+    });
+  };
+  window.sluice.hls.on(Hls.Events.FRAG_DECRYPTED, note);
+}, 1);
+"""
+
+
+class Watching:
+    """A page that plays, and what went wrong in it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.trouble: list[str] = []
+        page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        page.on("console", lambda said: self.trouble.append(said.text) if said.type == "error" else None)
+
+    async def open(self, edge: str, link: str) -> None:
+        """The player page with the link in its fragment, muted so that it may start by itself."""
+        await self.page.add_init_script(
+            "HTMLMediaElement.prototype.play = ((play) => function () {"
+            " this.muted = true; return play.call(this); })(HTMLMediaElement.prototype.play);"
+        )
+        await self.page.goto(f"{edge}/watch/#{link}")
+
+    async def until(self, condition: str, arg: object = None) -> None:
+        """Waits until an expression holds in the page."""
+        await self.page.wait_for_function(condition, arg=arg, timeout=PLAYS_MS)
+
+    async def plays_past(self, seconds: float) -> None:
+        """Waits until the film has been playing beyond this moment."""
+        await self.until("t => document.querySelector('video').currentTime > t", seconds)
+
+
+@pytest.fixture
+async def watching() -> AsyncIterator[Watching]:
+    async with chromium() as browser:
+        page = await browser.new_page(viewport={"width": 1280, "height": 800})
+        yield Watching(page)
+
+
+async def test_the_page_plays_offers_qualities_switches_and_seeks(
+    system: System, film: str, watching: Watching
+) -> None:
+    await watching.open(system.edges[0], system.link(film))
+    await watching.plays_past(2.0)
+    page = watching.page
+    options = await page.locator("#quality option").all_inner_texts()
+    assert len(options) >= 3 and options[0].startswith("Auto"), options
+    last = await page.locator("#quality option").last.get_attribute("value")
+    assert last is not None
+    await page.locator("#quality").select_option(last)
+    await watching.until("n => window.sluice.hls.currentLevel === Number(n)", last)
+    height = int(options[-1].removesuffix("p"))
+    await watching.until("h => document.querySelector('video').videoHeight === h", height)
+    duration = await page.evaluate("document.querySelector('video').duration")
+    assert duration == pytest.approx(40, abs=0.5)
+    await page.keyboard.press("5")  # half way
+    await watching.plays_past(duration / 2 + 2)
+    assert await page.evaluate("document.querySelector('video').currentTime") < duration / 2 + 15
+    dropped = await page.evaluate(
+        "document.querySelector('video').getVideoPlaybackQuality().corruptedVideoFrames"
+    )
+    assert not dropped
+    assert watching.trouble == []
+
+
+async def test_hls_js_decrypts_exactly_the_packaged_segments(
+    system: System, film: str, watching: Watching
+) -> None:
+    await watching.page.add_init_script(DIGESTS_OF_DECRYPTED)
+    await watching.open(system.edges[0], system.link(film))
+    await watching.plays_past(3.0)
+    await watching.until("() => Object.values(window.seen).flatMap(Object.keys).length >= 8")
+    seen: dict[str, dict[str, str]] = json.loads(await watching.page.evaluate("JSON.stringify(window.seen)"))
+    stored = await Packaged.of(system.data, film)
+    for rendition, sums in seen.items():
+        for number, found in sums.items():
+            plain = stored.segment(rendition, int(number))
+            assert hashlib.sha256(plain).hexdigest() == found, (rendition, number)
+
+
+async def test_the_page_shows_session_end_title_and_where_bytes_came_from(
+    system: System, film: str, watching: Watching
+) -> None:
+    await watching.open(system.edges[0], system.link(film, "--for", "2h"))
+    await watching.plays_past(1.0)
+    page = watching.page
+    await page.keyboard.press("i")
+    await watching.until("() => /[1-9]/.test(document.querySelector('#sources').ariaLabel)")
+    assert "in 1 h 59 min" in await page.locator("#d-ends").inner_text() or "2 h 0 min" in (
+        await page.locator("#d-ends").inner_text()
+    )
+    sums = await page.evaluate("JSON.stringify(window.sluice.bytes)")
+    assert sum(json.loads(sums).values()) > 100_000
+    assert (await page.locator("#title").inner_text()).lower() == "film"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("expired", "has expired"), ("forbidden", "does not open anything"), ("revoked", "withdrawn")],
+)
+async def test_the_page_says_in_a_sentence_why_a_link_is_refused(
+    system: System, film: str, watching: Watching, code: str, words: str
+) -> None:
+    site = SigningKey.load(system.data / "secrets" / "issuer.json")
+    url = f"{system.edges[0]}/v/{film}/main.m3u8"
+    links = {
+        "expired": keys.sign_url(url, site, now=time.time() - 90_000),
+        "forbidden": keys.sign_url(url, SigningKey.generate("site")),
+        "revoked": system.link(film, "--viewer", "withdrawn-viewer"),
+    }
+    if code == "revoked":
+        assert system.sluice("revoke", "viewer:withdrawn-viewer").returncode == 0
+    await watching.open(system.edges[0], links[code])
+    await watching.until("c => document.querySelector('#stage').dataset.code === c", code)
+    assert words in await watching.page.locator("#sentence").inner_text()
+
+
+async def test_a_session_revoked_in_mid_play_stops_the_page_with_a_sentence(
+    system: System, film: str, watching: Watching
+) -> None:
+    await watching.open(system.edges[0], system.link(film, "--viewer", "midway"))
+    await watching.plays_past(1.0)
+    assert system.sluice("revoke", "viewer:midway").returncode == 0
+    await watching.page.keyboard.press("9")
+    await watching.until(
+        "() => ['revoked', 'refused'].includes(document.querySelector('#stage').dataset.code)"
+    )
+    assert "withdrawn" in await watching.page.locator("#sentence").inner_text()
+
+
+async def test_h38_the_page_breaks_no_rule_of_its_content_security_policy(
+    system: System, film: str, watching: Watching
+) -> None:
+    await watching.page.add_init_script(
+        "window.broken = []; document.addEventListener('securitypolicyviolation',"
+        " (e) => window.broken.push(`${e.violatedDirective} ${e.blockedURI}`));"
+    )
+    await watching.open(system.edges[0], system.link(film))
+    await watching.plays_past(1.0)
+    assert await watching.page.evaluate("window.broken") == []
+    answer = await watching.page.request.get(f"{system.edges[0]}/watch/")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+async def test_the_page_fits_a_phone(system: System, film: str, watching: Watching) -> None:
+    await watching.page.set_viewport_size({"width": 390, "height": 844})
+    await watching.open(system.edges[0], system.link(film))
+    await watching.plays_past(0.5)
+    overflow = await watching.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert overflow <= 0
+    box = await watching.page.locator("#controls").bounding_box()
+    assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390

@@ -1,0 +1,209 @@
+"""A whole running Sluice for tests: `sluice up` as a user starts it, own data directory, free ports."""
+
+import json
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import httpx
+from redis.asyncio import Redis
+
+READY_WITHIN_S = 90
+END_WITHIN_S = 60
+
+
+class System:
+    """One installation under test."""
+
+    def __init__(self, data: Path, *options: str, edges: int = 1, workers: int = 2) -> None:
+        self.data = data
+        self.ready: dict[str, object] = {}
+        base = free_port_base(10 + edges)
+        self._argv = [
+            *sluice_command(),
+            *("up", "--data", str(data), "--port-base", str(base)),
+            *("--edges", str(edges), "--workers", str(workers), *options),
+        ]
+        self._lines: queue.Queue[str] = queue.Queue()
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> "System":
+        """Starts everything and waits for the `ready` line."""
+        with (self.data.parent / f"{self.data.name}.stderr").open("a") as errors:
+            self.process = subprocess.Popen(
+                self._argv, stdout=subprocess.PIPE, stderr=errors, text=True, env=clean_environment()
+            )
+        assert self.process.stdout is not None
+        threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
+        deadline = time.monotonic() + READY_WITHIN_S
+        while not self.ready:
+            line = self._next_line(deadline)
+            if line.startswith("ready "):
+                self.ready = json.loads(line.removeprefix("ready "))
+        return self
+
+    def stop(self) -> int:
+        """Ends it as an operator does; the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(END_WITHIN_S)
+
+    @property
+    def edges(self) -> list[str]:
+        """Base URLs of the edges."""
+        found = self.ready["edges"]
+        assert isinstance(found, list)
+        return found
+
+    def url(self, service: str) -> str:
+        """Base URL of `keys`, `origin` or `admin`."""
+        found = self.ready[service]
+        assert isinstance(found, str)
+        return found
+
+    @property
+    def admin_token(self) -> str:
+        """The operator's token."""
+        return (self.data / "secrets" / "admin-token").read_text().strip()
+
+    def sluice(self, *words: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+        """Runs a command against this system, found by SLUICE_DATA."""
+        return subprocess.run(
+            [*sluice_command(), *words],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            env={**clean_environment(), "SLUICE_DATA": str(self.data)},
+        )
+
+    def add(self, path: Path, asset: str, *options: str) -> str:
+        """Publishes a file; the asset."""
+        told = self.sluice("add", str(path), "--id", asset, *options)
+        assert told.returncode == 0, told.stderr + told.stdout + self.logs()
+        return told.stdout.split()[-1]
+
+    def link(self, asset: str, *options: str) -> str:
+        """A signed link."""
+        told = self.sluice("link", asset, *options)
+        assert told.returncode == 0, told.stderr
+        return told.stdout.split()[-1]
+
+    def origin_counts(self) -> dict[str, float]:
+        """The origin's counters by name, labels left out."""
+        text = httpx.get(f"{self.url('origin')}/metrics", timeout=10).text
+        found: dict[str, float] = {}
+        for name, value in re.findall(r"^(sluice_[a-z_]+)(?:\{[^}]*\})? ([0-9.e+-]+)$", text, re.MULTILINE):
+            found[name] = found.get(name, 0.0) + float(value)
+        return found
+
+    async def redis_values(self, name: str = "cache") -> dict[bytes, bytes]:
+        """Every string in one of the Redis servers, by key."""
+        client = Redis.from_url(f"unix://{self.data / 'redis' / name}.sock")
+        try:
+            names = [key async for key in client.scan_iter(count=1000)]
+            found = {key: await client.get(key) for key in names}
+            return {key: value for key, value in found.items() if isinstance(value, bytes)}
+        finally:
+            await client.aclose()
+
+    def children(self) -> dict[str, int]:
+        """PIDs of the running children by the words of their command line that tell them apart."""
+        assert self.process is not None
+        found: dict[str, int] = {}
+        for pid in descendants(self.process.pid):
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue  # it ended while we looked
+            text = " ".join(word.decode(errors="replace") for word in words)
+            if service := re.search(r"deploy\.serve (\w+)(?:.*--index (\d+) --worker (\d+))?", text):
+                found["-".join(part for part in service.groups() if part)] = pid
+            elif kind := re.search(r"(cache|control)\.sock", text):
+                found[f"redis-{kind[1]}"] = pid
+        return found
+
+    def logs(self) -> str:
+        """The end of every log, for a failing test's report."""
+        parts = [(self.data.parent / f"{self.data.name}.stderr").read_text()[-4000:]]
+        for path in sorted((self.data / "logs").glob("*.log")):
+            parts.append(f"--- {path.name}\n{path.read_text()[-3000:]}")
+        return "\n".join(parts)
+
+    def _read(self, stream: IO[str]) -> None:
+        for line in stream:
+            self._lines.put(line.strip())
+        self._lines.put("")
+
+    def _next_line(self, deadline: float) -> str:
+        try:
+            line = self._lines.get(timeout=max(0.1, deadline - time.monotonic()))
+        except queue.Empty:
+            raise AssertionError(f"not ready in {READY_WITHIN_S} s:\n{self.logs()}") from None
+        assert line or (self.process and self.process.poll() is None), f"it ended:\n{self.logs()}"
+        return line
+
+
+@contextmanager
+def running(data: Path, *options: str, edges: int = 1, workers: int = 2) -> Iterator[System]:
+    """A system for the time of the block; ended and seen to end."""
+    system = System(data, *options, edges=edges, workers=workers)
+    try:
+        yield system.start()
+    finally:
+        if system.process is not None and system.process.poll() is None:
+            assert system.stop() == 0, system.logs()
+
+
+def sluice_command() -> list[str]:
+    """How the command is started with this interpreter."""
+    return [sys.executable, "-m", "deploy.cli"]
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without settings of whoever runs the tests."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")}
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below this one."""
+    found: list[int] = []
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return found
+    for task in tasks:
+        try:
+            children = (task / "children").read_text().split()
+        except OSError:
+            continue
+        for child in map(int, children):
+            found += [child, *descendants(child)]
+    return found
+
+
+def free_port_base(count: int) -> int:
+    """A port from which `count` ports are free now."""
+    for base in range(21_000 + os.getpid() % 4000, 60_000, 40):
+        if all(_is_free(base + i) for i in range(count)):
+            return base
+    raise AssertionError("no free ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
