@@ -1,4 +1,4 @@
-"""F1, F2: the origin dies or stands still. What is cached plays on; what is not is refused quickly and plainly."""
+"""F1, F2: the origin dies or stands still. What is cached plays on; what is not is refused quickly."""
 
 import asyncio
 import os
