@@ -8,9 +8,11 @@ import asyncio
 import contextlib
 import logging
 import math
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
+import sqlalchemy.exc
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -23,6 +25,16 @@ from keys.sessions import Activity
 from keys.strict_json import strict_object
 
 MAX_BODY: Final = 64 * 1024  # bytes
+MAX_COUNT: Final = 2**44  # of one report: half a million of them still fit the database's integer
+
+# A database that is locked, gone or not yet there: trouble, so ask again.
+_TROUBLE: Final = (
+    sqlalchemy.exc.OperationalError,
+    sqlalchemy.exc.InterfaceError,
+    sqlalchemy.exc.TimeoutError,
+    OSError,
+)
+_SID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -145,6 +157,9 @@ def _guarded(endpoint: Endpoint) -> Endpoint:
             return await endpoint(request)
         except Problem as refused:
             return _refusal(request, refused)
+        except _TROUBLE as exc:
+            detail = f"database: {type(exc).__name__}"
+            return _refusal(request, Problem("unavailable", detail=detail))
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
         except Exception:  # the last line of defence: logged whole, answered without detail
@@ -228,6 +243,8 @@ def _number(request: Request, name: str, default: float) -> float:
 
 
 def _activity(sessions: dict[str, Any]) -> dict[str, Activity]:
+    if not all(_SID.fullmatch(sid) for sid in sessions):
+        raise Problem("bad_request", "Activity is of sessions, by their IDs.")
     try:
         return {
             sid: Activity(
@@ -243,7 +260,7 @@ def _activity(sessions: dict[str, Any]) -> dict[str, Activity]:
 
 
 def _count(value: Any) -> float:
-    if isinstance(value, bool) or not 0 <= float(value) < 2**53:
+    if isinstance(value, bool) or not 0 <= float(value) < MAX_COUNT:
         raise ValueError("not a count")
     return float(value)
 

@@ -154,7 +154,7 @@ class KeysClient:
             raise Problem("unavailable", "The keys service does not answer.", detail=detail) from exc
         except aiohttp.ClientError as exc:  # what the transport leaves as it is: an answer that is no HTTP
             raise Problem("bad_upstream", detail=f"keys answered {type(exc).__name__}") from exc
-        if response.is_error:
+        if not response.is_success:
             raise _problem(response)
         return response
 

@@ -75,7 +75,11 @@ def lock_number(*names: str) -> int:
 
 
 def _engine(url: URL) -> AsyncEngine:
-    return create_async_engine(url, hide_parameters=True)  # viewers and wrapped keys stay out of error texts
+    return create_async_engine(
+        url,
+        hide_parameters=True,  # viewers and wrapped keys stay out of error texts
+        pool_pre_ping=True,  # a database that was restarted costs no request
+    )
 
 
 def _sqlite_engine(url: URL) -> AsyncEngine:

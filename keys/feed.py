@@ -9,8 +9,6 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from keys.revocation import Entry, Feed, RevocationSet
 
 LOOK_EVERY_S: Final = 1.0
@@ -75,8 +73,8 @@ class RevocationFeed:
             try:
                 await self.refresh()
                 self.revoked.forget(self._now())
-            except (SQLAlchemyError, OSError) as exc:
-                log.warning("revocation log cannot be read: %s", type(exc).__name__)
+            except Exception:  # whatever it is, the next look may succeed
+                log.exception("the revocation log cannot be read")
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _read(self, version: int) -> Feed:

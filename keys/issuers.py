@@ -14,10 +14,11 @@ from keys.claims import BAD_CLIENT_IP, BAD_SUBJECT
 from keys.jws import VerifyKey
 from keys.keyring import Keyring
 from keys.names import b64url_decode
-from keys.signing import SigningKey
+from keys.signing import MAX_VIEWER, SigningKey
 from keys.tokens import SESSION_ISSUER, Claims, Issuer, Refused, Trust
 
 LINK_LIFETIME_S: Final = 30 * 24 * 3600  # a link's `exp` may lie this far ahead
+MAX_ISSUER: Final = 256  # characters
 CLOCK_SLACK_S: Final = 300  # an edge whose clock is behind still takes a new session token
 
 
@@ -48,7 +49,7 @@ def _configured(iss: str, fields: Mapping[str, Any]) -> LinkIssuer:
         lifetime_s = int(fields.get("max_lifetime_s", LINK_LIFETIME_S))
         hidden = fields.get("viewer_key")
         viewer_key = Secret(b64url_decode(hidden)) if hidden is not None else None
-        if iss == SESSION_ISSUER or not keys or lifetime_s <= 0:
+        if iss == SESSION_ISSUER or not 0 < len(iss) <= MAX_ISSUER or not keys or lifetime_s <= 0:
             raise ValueError("a name of its own, a key and a positive lifetime are needed")
         if viewer_key is not None and len(viewer_key) != CLAIM_KEY:
             raise ValueError(f"a viewer key is {CLAIM_KEY} bytes")
@@ -73,8 +74,11 @@ class Issuers:
         return Trust([*(link.issuer for link in self._links.values()), session])
 
     def viewer(self, claims: Claims) -> str | None:
-        """The viewer a verified link names. Refused when he is hidden under another key."""
-        return self._open(claims, claims.sub, BAD_SUBJECT)
+        """The viewer a verified link names. Refused when hidden under another key, or no printable text."""
+        viewer = self._open(claims, claims.sub, BAD_SUBJECT)
+        if viewer is not None and not (0 < len(viewer) <= MAX_VIEWER and viewer.isprintable()):
+            raise Refused(BAD_SUBJECT)
+        return viewer
 
     def network(self, claims: Claims) -> str | None:
         """The network a verified link is bound to, as CIDR. Refused when it is hidden or unreadable."""

@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from keys import revocation
 from keys.access import Access, node_key
 from keys.claims import Refused
@@ -138,8 +136,8 @@ class KeysService:
         while True:
             try:
                 await self._stores.forget(self._now())
-            except (SQLAlchemyError, OSError) as exc:
-                log.warning("housekeeping failed: %s", type(exc).__name__)
+            except Exception:  # whatever it is, the next time may succeed
+                log.exception("housekeeping failed")
             await asyncio.sleep(HOUSEKEEPING_S)
 
     async def close(self) -> None:
@@ -195,7 +193,7 @@ class KeysService:
 
     async def revoke(self, kind: str, value: str) -> Entry:
         """Take back a session, link, viewer, asset or signing key (`iss/kid`), for as long as it lives."""
-        if kind not in revocation.KINDS or not 0 < len(value) <= MAX_VALUE:
+        if kind not in revocation.KINDS or not 0 < len(value) <= MAX_VALUE or not value.isprintable():
             kinds = ", ".join(revocation.KINDS)
             raise Problem("bad_request", f"What can be revoked is named by a kind ({kinds}) and a value.")
         until = await self._concerns_until(kind, value)
@@ -266,6 +264,7 @@ class KeysService:
             raise Problem("bad_request", "A node enrols with a public Ed25519 JWK.", detail=str(exc)) from exc
         if not await self._stores.nodes.enrol(name, role, public, self._now()):
             raise Problem("conflict", f"Another node is enrolled as {name}.")
+        await self.access.refresh()
         self._count("keys_enrolments")
         log.info("enrolled %s %s", role, name)
 
@@ -287,6 +286,7 @@ class KeysService:
 
 def _check_address(client_ip: str) -> None:
     try:
-        ipaddress.ip_address(client_ip)
+        if getattr(ipaddress.ip_address(client_ip), "scope_id", None):
+            raise ValueError("an address with a zone is another machine's")
     except ValueError as exc:
         raise Problem("bad_request", "client_ip is an IP address.") from exc

@@ -129,7 +129,9 @@ async def serve() -> AsyncIterator[Serve]:
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(service: KeysService) -> str:
-            listener = socket.create_server(("127.0.0.1", 0))
+            # With the protocol named, asyncio turns Nagle's delay off for the connections.
+            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+            listener.bind(("127.0.0.1", 0))
             server = _Server(create_app(service))
             task = asyncio.create_task(server.serve([listener]))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from httpx_aiohttp import AiohttpTransport
+from sqlalchemy import text
 
 from keys import sign_url
 from keys.app import MAX_BODY
@@ -229,15 +230,18 @@ async def test_a_field_missing_or_of_another_type_is_named(http: httpx.AsyncClie
 
 
 async def test_activity_of_another_form_is_a_bad_request(http: httpx.AsyncClient, edge: Headers) -> None:
+    sid = "s" * 22
     whole = {"at": 1, "requests": 1, "bytes": 1, "media_s": 1}
     wrong: list[object] = [
         [],
-        {"s": 1},
-        {"s": {"at": 1, "requests": 1, "bytes": 1}},
-        {"s": whole | {"requests": -1}},
-        {"s": whole | {"requests": True}},
-        {"s": whole | {"at": "x"}},
-        {"s": whole | {"bytes": 10**20}},
+        {"short": whole},
+        {sid[:-1] + "\0": whole},
+        {sid: 1},
+        {sid: {"at": 1, "requests": 1, "bytes": 1}},
+        {sid: whole | {"requests": -1}},
+        {sid: whole | {"requests": True}},
+        {sid: whole | {"at": "x"}},
+        {sid: whole | {"bytes": 10**20}},
     ]
     for activity in wrong:
         answer = await http.post("/v1/activity", json={"sessions": activity}, headers=edge)
@@ -295,6 +299,16 @@ async def test_an_unforeseen_error_tells_its_id_and_nothing_else(
     assert b"Traceback" not in answer.content
     assert body["id"] in caplog.text
     assert "the canary in the detail" in caplog.text
+
+
+async def test_a_database_in_trouble_is_unavailable_and_not_an_error(
+    http: httpx.AsyncClient, stores: Stores, admin: Headers
+) -> None:
+    async with stores.database.write() as connection:
+        await connection.execute(text("ALTER TABLE sessions RENAME TO elsewhere"))
+    answer = await http.get("/v1/sessions", headers=admin)
+    assert problem(answer)["code"] == "unavailable"
+    assert answer.headers["retry-after"]
 
 
 async def test_t21_refusals_are_logged_with_id_and_reason_but_without_the_token(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from keys import SigningKey, sign_url
-from keys.container import split_token
+from keys.cipher import seal_claim
+from keys.container import hash_container, split_token
 from keys.derive import session_root
 from keys.hierarchy import Hierarchy
 from keys.issuers import LINK_LIFETIME_S, configured_issuers
@@ -196,7 +197,19 @@ async def test_a_session_never_outlasts_the_sites_maximum(
 async def test_a_client_address_that_is_none_is_the_edges_mistake(
     service: KeysService, secrets: Secrets, clock: Clock, film: str
 ) -> None:
-    assert (await refused(service, link(secrets.issuer, clock), "nowhere")).code == "bad_request"
+    for address in ("nowhere", "", "198.51.100.7/24", "fe80::1%eth0"):
+        assert (await refused(service, link(secrets.issuer, clock), address)).code == "bad_request"
+
+
+async def test_a_viewer_that_is_no_printable_text_opens_nothing(
+    service: KeysService, secrets: Secrets, clock: Clock, film: str
+) -> None:
+    key = secrets.issuer
+    assert key.viewer_key is not None
+    for viewer in ("", "a\0b", "v" * 257):
+        hidden = seal_claim(key.viewer_key.reveal(), viewer)
+        claims = {"exp": int(clock.now) + 60, "lid": "l", "sub": hidden, "cdniuc": hash_container(FILM)}
+        assert (await refused(service, key.sign(claims))).code == "forbidden"
 
 
 async def test_a_further_issuer_from_the_configuration_is_believed(
@@ -408,6 +421,7 @@ async def test_what_cannot_be_revoked_is_said(service: KeysService) -> None:
         ("tenant", "x", "bad_request"),
         ("lid", "", "bad_request"),
         ("viewer", "v" * 513, "bad_request"),
+        ("viewer", "v\0", "bad_request"),
     ):
         with pytest.raises(Problem) as caught:
             await service.revoke(kind, value)
