@@ -4,6 +4,7 @@ An upload is never held: what the browser sends goes on as it comes, with its le
 leaves, the origin sees a cut upload and keeps nothing.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
@@ -11,7 +12,7 @@ from urllib.parse import quote
 
 import httpx
 from httpx_aiohttp import AiohttpTransport
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from keys.problems import STATUS, Problem
@@ -58,12 +59,27 @@ class OriginClient:
         await self._send("GET", f"/v1/uploads?bytes={quote(size, safe='')}")
 
     async def pass_upload(self, request: Request) -> Response:
-        """Sends the body of a form upload on, and the origin's answer back as it is."""
+        """Sends the body of a form upload on, and the origin's answer back as it is.
+
+        Raises ClientDisconnect, and leaves the origin too, when the browser leaves before the answer.
+        """
         headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+        sent = asyncio.Event()
+        call = asyncio.create_task(
+            self._http.post("/upload", content=_body(request, sent), headers=headers, timeout=None)
+        )
+        left = asyncio.create_task(_leaving(request, sent))
         try:
-            found = await self._http.post("/upload", content=_body(request), headers=headers, timeout=None)
+            await asyncio.wait({call, left}, return_when=asyncio.FIRST_COMPLETED)
+            if not call.done():
+                raise ClientDisconnect
+            found = call.result()
         except (httpx.HTTPError, OSError) as exc:
             raise _away(exc) from exc
+        finally:
+            call.cancel()
+            left.cancel()
+            await asyncio.gather(call, left, return_exceptions=True)
         return Response(found.content, found.status_code, media_type=found.headers.get("content-type"))
 
     async def _send(self, method: str, path: str) -> httpx.Response:
@@ -76,10 +92,18 @@ class OriginClient:
         return response
 
 
-async def _body(request: Request) -> AsyncIterator[bytes]:
+async def _body(request: Request, sent: asyncio.Event) -> AsyncIterator[bytes]:
     async for piece in request.stream():
         if piece:
             yield piece
+    sent.set()
+
+
+async def _leaving(request: Request, sent: asyncio.Event) -> None:
+    """Returns when the client leaves after it has sent all."""
+    await sent.wait()
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _away(exc: Exception) -> Problem:

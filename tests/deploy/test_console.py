@@ -1,0 +1,303 @@
+"""The console over real sockets, in front of a real keys service and a real origin."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import imageio_ffmpeg
+import pytest
+
+from deploy.console.app import create_console
+from keys import app as keys_app
+from keys.client import KeysClient, node_credential
+from keys.container import split_token
+from keys.leases import OpenedSession
+from keys.nodes import NodeIdentity
+from keys.problems import Problem
+from keys.secrets import Secrets, load_or_create
+from keys.service import KeysService
+from keys.signing import SigningKey
+from keys.stores import Stores
+from origin.access import COOKIE
+from origin.app import create_app
+from origin.incoming import Incoming
+from origin.ingest.convert import Settings
+from origin.ingest.jobs import Jobs
+from origin.store.blobs import LocalBlobs
+from origin.store.catalogue import Catalogue
+from tests.support.browser import chromium
+from tests.support.serving import eventually, served
+
+EDGES = ["http://127.0.0.1:18010", "http://127.0.0.1:18011"]
+HOSTILE = "<img src=x onerror=window.hit=1>"
+
+
+class QueueOnly(Jobs):
+    """Jobs that queue and leave the transcoding to nobody."""
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Works on nothing."""
+        yield
+
+
+@dataclass
+class Site:
+    """The console and what stands behind it."""
+
+    url: str
+    secrets: Secrets
+    catalogue: Catalogue
+    incoming: Path
+    edge: KeysClient
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """A browser's client: cookies, no token."""
+        return httpx.AsyncClient(base_url=self.url, headers={"origin": self.url}, trust_env=False, timeout=30)
+
+    @contextlib.asynccontextmanager
+    async def signed_in(self) -> AsyncIterator[httpx.AsyncClient]:
+        """A client after sign-in."""
+        async with self.http as http:
+            assert (await http.post("/login", json={"token": self.secrets.admin_token})).status_code == 204
+            yield http
+
+    async def open(self, link: str) -> OpenedSession:
+        """A session, as an edge opens it for a viewer."""
+        uri, token = split_token(link)
+        assert token is not None
+        return await self.edge.open_session(token, uri, "203.0.113.7")
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    secrets = load_or_create(tmp_path / "secrets")
+    stores = await Stores.open(f"sqlite:///{tmp_path / 'keys.db'}")
+    service = await KeysService.start(stores, secrets, hosts=EDGES)
+    catalogue = await Catalogue.open(f"sqlite:///{tmp_path / 'catalogue.db'}")
+    incoming = Incoming(tmp_path / "incoming", max_bytes=10**7, keep_free=0)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(catalogue.close)
+        keys_url = await stack.enter_async_context(served(keys_app.create_app(service)))
+        clients = {}
+        for name, role in (("origin-0", "origin"), ("edge-0", "edge")):
+            identity = NodeIdentity.load_or_create(tmp_path / f"{name}.json", name, role)
+            client = KeysClient(keys_url, node_credential(identity, time.time))
+            clients[role] = await stack.enter_async_context(client)
+            await client.enrol(identity, secrets.join_token)
+        made = await clients["origin"].new_generation("film")
+        await clients["origin"].publish("film", made.generation)
+        await catalogue.create(source_name="f.mp4", id="film", title=HOSTILE, state="queued")
+        await catalogue.set_state("film", "ingesting")
+        await catalogue.publish(
+            "film",
+            generation=made.generation,
+            duration=90,
+            width=1280,
+            height=720,
+            size_bytes=5_000_000,
+            renditions=["720p", "audio"],
+        )
+        blobs = LocalBlobs(tmp_path / "blobs")
+        identity = NodeIdentity.load_or_create(tmp_path / "origin-0.json", "origin-0", "origin")
+        settings = Settings(ffmpeg=Path(imageio_ffmpeg.get_ffmpeg_exe()))
+        jobs = QueueOnly(
+            catalogue=catalogue, blobs=blobs, keys=clients["origin"], identity=identity, settings=settings
+        )
+        origin = create_app(
+            catalogue=catalogue,
+            blobs=blobs,
+            jobs=jobs,
+            incoming=incoming,
+            trust=clients["origin"].trust,
+            admin_token=secrets.admin_token,
+        )
+        origin_url = await stack.enter_async_context(served(origin))
+        console = create_console(
+            keys=KeysClient(keys_url, lambda: secrets.admin_token),
+            origin_url=origin_url,
+            admin_token=secrets.admin_token,
+            issuer=secrets.issuer,
+            edges=EDGES,
+        )
+        url = await stack.enter_async_context(served(console))
+        yield Site(url, secrets, catalogue, incoming.directory, clients["edge"])
+
+
+ASKED = {"asset": "film", "start_within_s": 600, "session_s": 3600, "viewer": "anna", "once": False}
+ROWS = [
+    ("GET", "/api/state"),
+    ("POST", "/api/links"),
+    ("POST", "/api/revocations"),
+    ("POST", "/api/assets/film/cancel"),
+    ("POST", "/api/assets/film/retry"),
+    ("DELETE", "/api/assets/film"),
+    ("GET", "/api/assets/film/poster.jpg"),
+    ("GET", "/v1/uploads?bytes=1"),
+    ("POST", "/upload"),
+]
+
+
+async def test_t12_nothing_is_told_or_done_without_signing_in(site: Site) -> None:
+    async with site.http as http:
+        for method, path in ROWS:
+            answer = await http.request(method, path)
+            assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+        wrong = await http.post("/login", json={"token": "guess"})
+        assert wrong.status_code == 401 and "set-cookie" not in wrong.headers
+        page = await http.get("/")
+    assert page.status_code == 200 and site.secrets.admin_token not in page.text
+    assert "unsafe" not in page.headers["content-security-policy"]
+
+
+async def test_t14_another_site_can_use_the_cookie_for_nothing(site: Site) -> None:
+    async with site.signed_in() as http:
+        for origin in ("https://evil.example", "http://127.0.0.1:18010", "null"):
+            for method, path in [row for row in ROWS if row[0] != "GET"]:
+                answer = await http.request(method, path, headers={"origin": origin})
+                assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        assert (await http.get("/api/state")).json()["assets"][0]["id"] == "film"
+        await http.post("/logout")
+        assert (await http.get("/api/state")).status_code == 401
+
+
+async def test_a_link_made_here_opens_a_session_that_shows_and_can_be_revoked(site: Site) -> None:
+    async with site.signed_in() as http:
+        made = await http.post("/api/links", json=ASKED | {"edge": EDGES[1]})
+        assert made.status_code == 201
+        link = made.json()["link"]
+        assert link.startswith(f"{EDGES[1]}/v;URISigningPackage=") and link.endswith("/film/main.m3u8")
+        assert made.json()["watch"] == f"{EDGES[1]}/watch/#{link}"
+        opened = await site.open(link)
+        state = (await http.get("/api/state")).json()
+        assert state["problems"] == [] and state["edges"] == EDGES
+        (session,) = state["sessions"]
+        assert (session["sid"], session["viewer"], session["asset"]) == (opened.sid, "anna", "film")
+        revoked = await http.post("/api/revocations", json={"kind": "viewer", "value": "anna"})
+        assert revoked.status_code == 204
+        with pytest.raises(Problem, match="revoked"):
+            await site.open(link)
+        (after,) = (await http.get("/api/state")).json()["sessions"]
+        assert after["state"] == "revoked"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"asset": "../film"},
+        {"edge": "http://evil.example"},
+        {"start_within_s": 0},
+        {"session_s": True},
+        {"session_s": "9"},
+        {"viewer": 7},
+        {"viewer": "a\nb"},
+        {"asset": None},
+    ],
+)
+async def test_a_link_that_makes_no_sense_is_refused(site: Site, change: dict[str, object]) -> None:
+    async with site.signed_in() as http:
+        answer = await http.post("/api/links", json=ASKED | {"edge": EDGES[0]} | change)
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+        for body in (b"[]", b"{", b"[" * 15_000):
+            assert (await http.post("/api/links", content=body)).status_code == 400
+        assert (await http.post("/api/links", content=b" " * 17_000)).status_code == 413
+
+
+async def test_uploads_pass_through_and_refusals_come_back(site: Site) -> None:
+    async with site.signed_in() as http:
+        refused = await http.post("/upload", files={"file": ("letter.mp4", b"Dear reader")})
+        assert refused.status_code == 415
+        assert refused.json()["uploads"][0]["code"] == "not_media"
+        assert (await http.get("/v1/uploads?bytes=10000000")).status_code == 204
+        assert (await http.get("/v1/uploads?bytes=10000001")).status_code == 413
+        large = await http.post("/upload", files={"file": ("a.mp4", b"x" * 10_000_001)})
+        assert (large.status_code, large.json()["code"]) == (413, "too_large")
+    assert list(site.incoming.iterdir()) == []
+
+
+async def test_f25_an_upload_cut_at_the_console_leaves_nothing(site: Site) -> None:
+    async with site.signed_in() as http:
+        cookie = http.cookies[COOKIE]
+    host, port = site.url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    part = '--edge\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'
+    head = [
+        "POST /upload HTTP/1.1",
+        f"host: {host}:{port}",
+        f"origin: {site.url}",
+        f"cookie: {COOKIE}={cookie}",
+        "content-type: multipart/form-data; boundary=edge",
+        "content-length: 5000000",
+    ]
+    writer.write(("\r\n".join(head) + "\r\n\r\n" + part).encode() + b"x" * 2_000_000)
+    await writer.drain()
+    await eventually(lambda: bool(list(site.incoming.iterdir())))
+    writer.transport.abort()
+    await eventually(lambda: not list(site.incoming.iterdir()))
+    assert [asset.id for asset in await site.catalogue.list()] == ["film"]
+
+
+async def test_an_asset_deleted_here_is_gone_everywhere(site: Site) -> None:
+    async with site.signed_in() as http:
+        link = (await http.post("/api/links", json=ASKED | {"edge": EDGES[0]})).json()["link"]
+        assert (await http.get("/api/assets/film/poster.jpg")).status_code == 404
+        assert (await http.post("/api/assets/film/cancel")).status_code == 409
+        assert (await http.delete("/api/assets/film")).status_code == 204
+        assert (await http.delete("/api/assets/film")).status_code == 404
+        assert (await http.get("/api/state")).json()["assets"] == []
+    with pytest.raises(Problem, match=r"forbidden|revoked"):
+        await site.open(link)
+
+
+async def test_a_service_that_is_away_costs_its_part_only() -> None:
+    secret = "t" * 43
+    keys = KeysClient("http://127.0.0.1:9", lambda: secret)
+    console = create_console(
+        keys=keys,
+        origin_url="http://127.0.0.1:9",
+        admin_token=secret,
+        issuer=SigningKey.generate("site"),
+        edges=EDGES,
+    )
+    async with served(console) as url, httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        state = (await http.get("/api/state", headers={"authorization": f"Bearer {secret}"})).json()
+    assert (state["assets"], state["sessions"]) == (None, None)
+    assert len(state["problems"]) == 2 and all(
+        text.endswith("does not answer.") for text in state["problems"]
+    )
+
+
+@pytest.mark.browser
+async def test_the_page_signs_in_by_fragment_makes_a_link_and_revokes(site: Site) -> None:
+    heard: list[str] = []
+    async with chromium() as browser:
+        page = await browser.new_page()
+        page.on("console", lambda message: heard.append(message.text))
+        page.on("pageerror", lambda error: heard.append(f"Error {error}"))
+        await page.goto(f"{site.url}/#token={site.secrets.admin_token}")
+        await page.locator(".asset h2").wait_for()
+        assert page.url == f"{site.url}/"
+        assert await page.evaluate("history.length") <= 2
+        assert site.secrets.admin_token not in await page.content()
+        assert await page.locator(".asset h2").text_content() == HOSTILE
+        await page.get_by_role("button", name="Make a link").click()
+        await page.get_by_label("Viewer (optional)").fill("anna")
+        await page.get_by_role("button", name="Make the link").click()
+        link = await page.get_by_label("Signed link", exact=False).first.input_value()
+        watch = await page.locator("#watch-link").input_value()
+        assert watch == f"{EDGES[0]}/watch/#{link}"
+        await page.get_by_role("button", name="Done").click()
+        await site.open(link)
+        row = page.locator("#session-rows tr")
+        await row.get_by_text("anna").wait_for()
+        await row.get_by_role("button", name="Revoke").click()
+        await page.get_by_label("Everything of viewer anna").check()
+        await page.locator("dialog").get_by_role("button", name="Revoke").click()
+        await row.get_by_text("Revoked").wait_for()
+        assert await page.evaluate("window.hit") is None
+    assert not [text for text in heard if "Content Security Policy" in text or text.startswith("Error")]
