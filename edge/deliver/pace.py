@@ -34,9 +34,9 @@ SHORTEST_S: Final = 0.01
 class Grant:
     """One segment's permission. Leave the `with` block before it is granted, and nothing is charged."""
 
-    def __init__(self, ask: Ask, waiting: list["Grant"]) -> None:
+    def __init__(self, ask: Ask, left: Callable[["Grant"], None]) -> None:
         self.ask = ask
-        self._waiting = waiting
+        self._left = left
         self._answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.counted = False  # as one that had to wait
 
@@ -58,7 +58,7 @@ class Grant:
         """The client left. Means nothing once granted."""
         if not self._answer.done():
             self._answer.cancel()
-            self._waiting.remove(self)
+            self._left(self)
 
     def answer(self, error: BaseException | None = None) -> None:
         """What the gate says: granted, or the error that ended all waiting."""
@@ -85,11 +85,21 @@ class _Lane:
     def __init__(self, key: str) -> None:
         self.bucket = Bucket(key)
         self.waiting: list[Grant] = []
-        self.changed = asyncio.Event()  # somebody came who need not wait behind the first
+        self.changed = asyncio.Event()  # who waits is not as it was at the last look
         self.task: asyncio.Task[None] | None = None
 
     def asks(self) -> list[Ask]:
         return [grant.ask for grant in self.waiting]
+
+    def join(self, grant: Grant) -> None:
+        self.waiting.append(grant)
+        if len(self.waiting) == 1 or self.bucket.may_jump(grant.ask.charge):
+            self.changed.set()  # it need not wait behind the first
+
+    def leave(self, grant: Grant) -> None:
+        if self.waiting[0] is grant:
+            self.changed.set()
+        self.waiting.remove(grant)
 
     def grant(self, look: Look) -> None:
         granted = set(map(id, look.granted))
@@ -128,13 +138,15 @@ class PaceGate:
     ) -> Grant:
         """Asks for segment `number` of `item` ("asset:generation"), `seconds` of media, from a bucket."""
         lane = self._lane(f"{media_type}:{bucket}")
-        grant = Grant(Ask(pace, Charge(item, number, seconds)), lane.waiting)
+        grant = Grant(Ask(pace, Charge(item, number, seconds)), lane.leave)
         if self._closed:
             grant.answer(Problem("unavailable", detail="the pace gate is closed"))
         elif lane.bucket.has_paid(grant.ask.charge):
             grant.answer()
         else:
-            self._queue(lane, grant)
+            lane.join(grant)
+            if lane.task is None:
+                lane.task = asyncio.create_task(self._serve(lane))
         return grant
 
     async def aclose(self) -> None:
@@ -144,13 +156,6 @@ class PaceGate:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _queue(self, lane: _Lane, grant: Grant) -> None:
-        lane.waiting.append(grant)
-        if lane.task is None:
-            lane.task = asyncio.create_task(self._serve(lane))
-        elif lane.bucket.may_jump(grant.ask.charge):
-            lane.changed.set()
 
     def _lane(self, key: str) -> _Lane:
         lane = self._lanes.get(key)

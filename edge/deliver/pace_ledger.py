@@ -67,8 +67,9 @@ class Bucket:
         return any(s is not None and s.has_paid(charge.item, charge.number) for s in states)
 
     def may_jump(self, charge: Charge) -> bool:
-        """Whether the segment may lie where the viewer was not lately."""
-        return self.known is None or self.known.is_jump(charge.item, charge.number)
+        """Whether the segment may draw on the jumps in store."""
+        known = self.known
+        return known is None or (known.jumps >= 1 and known.is_jump(charge.item, charge.number))
 
 
 @dataclass(frozen=True, slots=True)
