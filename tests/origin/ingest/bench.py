@@ -1,6 +1,8 @@
-"""A small origin for the ingest tests: real catalogue, blobs and ffmpeg; keys in memory; and a reader of what results.
+"""A small origin for the ingest tests: real catalogue, blobs and ffmpeg; keys in memory; and a reader of
+what results.
 
-The reader is a viewer that trusts nothing: descriptor and lists by signature, slices by digest, then unsealed.
+The reader is a viewer that trusts nothing: descriptor and lists by signature, slices by digest, then
+unsealed.
 """
 
 import asyncio
@@ -32,7 +34,7 @@ ENDED = ("published", "failed", "cancelled")
 
 def make_clip(target: Path, *arguments: str) -> Path:
     """Runs ffmpeg (not in jail: these are our own files) with these arguments, output `target`."""
-    command = [FFMPEG, "-y", "-hide_banner", "-loglevel", "error", *arguments, target]
+    command = [str(FFMPEG), "-y", "-hide_banner", "-loglevel", "error", *arguments, str(target)]
     subprocess.run(command, check=True, timeout=60)
     return target
 
@@ -141,7 +143,7 @@ class Bench:
     async def until(self, id: str, holds: Callable[[Asset], bool]) -> Asset:
         """The asset once that holds."""
         async with asyncio.timeout(60):
-            while not holds(asset := await self.catalogue.get(id)):
+            while not holds(asset := await self.catalogue.get(id)):  # noqa: ASYNC110 (it has no event)
                 await asyncio.sleep(0.02)
         return asset
 
@@ -194,9 +196,9 @@ def decode(data: bytes) -> Frames:
     times: list[float] = []
     sizes: set[tuple[int, int]] = set()
     end = 0.0
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         for frame in container.decode(container.streams[0]):
-            assert frame.time is not None
+            assert isinstance(frame, av.VideoFrame | av.AudioFrame) and frame.time is not None
             times.append(frame.time)
             if isinstance(frame, av.VideoFrame):
                 sizes.add((frame.width, frame.height))

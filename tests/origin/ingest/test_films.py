@@ -55,6 +55,10 @@ async def test_declared_bandwidth_is_what_was_measured(bench: Bench) -> None:
     assert asset.bytes == stored
 
 
+X265 = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=0"]
+VP8 = ["-c:v", "libvpx", "-deadline", "realtime"]
+INTERLACED = ["-c:v", "mpeg2video", "-flags", "+ilme+ildct", "-vf", "setfield=tff"]
+PQ = "setparams=color_trc=smpte2084:color_primaries=bt2020:colorspace=bt2020nc"
 CLIPS: dict[str, tuple[str, Sequence[str], tuple[int, int], int]] = {
     # name: (file, ffmpeg arguments, size of the best rendition, frames)
     "no sound": ("a.mp4", [*film(), *X264], (160, 90), 50),
@@ -62,24 +66,23 @@ CLIPS: dict[str, tuple[str, Sequence[str], tuple[int, int], int]] = {
     "very small": ("a.mkv", [*film("18x10"), "-c:v", "ffv1"], (18, 10), 50),
     "ten-bit HEVC": (
         "a.mp4",
-        [*film(), "-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le", "-x265-params", "log-level=0"],
+        [*film(), "-pix_fmt", "yuv420p10le", *X265],
         (160, 90),
         50,
     ),
-    "webm": ("a.webm", [*film(), *tone(), "-c:v", "libvpx", "-deadline", "realtime", "-c:a", "libopus"], (160, 90), 50),
+    "webm": ("a.webm", [*film(), *tone(), *VP8, "-c:a", "libopus"], (160, 90), 50),
     "transport stream": ("a.ts", [*film(), *tone(), *X264, "-bf", "2", "-c:a", "mp2"], (160, 90), 50),
     "avi": ("a.avi", [*film(), *tone(), "-c:v", "mjpeg", "-c:a", "pcm_s16le"], (160, 90), 50),
     "flv": ("a.flv", [*film(), *tone(44100), *X264, *AAC, "-ar", "44100"], (160, 90), 50),
     "program stream": ("a.mpg", [*film(), "-c:v", "mpeg2video", "-f", "mpeg"], (160, 90), 50),
     "anamorphic": ("a.mp4", [*film("72x58"), "-vf", "setsar=64/45", *X264], (102, 58), 50),
-    "interlaced": ("a.ts", [*film(), "-c:v", "mpeg2video", "-flags", "+ilme+ildct", "-vf", "setfield=tff"], (160, 90), 50),
+    "interlaced": ("a.ts", [*film(), *INTERLACED], (160, 90), 50),
     "fast": ("a.mp4", [*film(rate="120", seconds="1"), *X264], (160, 90), 60),
     "moov in front": ("a.mp4", [*film(), *X264, "-movflags", "+faststart"], (160, 90), 50),
     "fragmented": ("a.mp4", [*film(), *X264, "-movflags", "+frag_keyframe+empty_moov"], (160, 90), 50),
     "high dynamic range": (
         "a.mkv",
-        [*film(), "-vf", "setparams=color_trc=smpte2084:color_primaries=bt2020:colorspace=bt2020nc,format=yuv420p10le",
-         "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=0"],
+        [*film(), "-vf", f"{PQ},format=yuv420p10le", *X265],
         (160, 90),
         50,
     ),

@@ -30,15 +30,14 @@ async def closed() -> None:
 async def python(code: str, *, limits: Limits = QUICK, pass_fds: tuple[int, ...] = ()) -> Outcome:
     """Runs Python code in jail, with its own library to read."""
     interpreter = Path(sys.executable).resolve()
-    with Path(os.devnull).open("rb") as nothing:
-        return await run_jailed(
-            [interpreter, "-I", "-S", "-B", "-c", code],
-            stdin_fd=nothing.fileno(),
-            limits=limits,
-            reads=LIBRARY,
-            pass_fds=pass_fds,
-            require_jail=True,
-        )
+    return await run_jailed(
+        [interpreter, "-I", "-S", "-B", "-c", code],
+        stdin_fd=asyncio.subprocess.DEVNULL,
+        limits=limits,
+        reads=LIBRARY,
+        pass_fds=pass_fds,
+        require_jail=True,
+    )
 
 
 async def test_t13_the_level_reached_is_told() -> None:
@@ -53,8 +52,10 @@ async def test_t13_files_cannot_be_opened_made_or_changed(tmp_path: Path) -> Non
     code = f"""
 import os
 tries = [lambda: open({str(canary)!r}), lambda: open("/etc/passwd"), lambda: os.listdir("/"),
-  lambda: open({str(tmp_path / "new")!r}, "w"), lambda: open("/proc/self/environ"), lambda: os.unlink({str(canary)!r}),
-  lambda: os.chmod({str(canary)!r}, 0), lambda: os.rename({str(canary)!r}, "x"), lambda: os.mkdir({str(tmp_path / "d")!r}),
+  lambda: open({str(tmp_path / "new")!r}, "w"), lambda: open("/proc/self/environ"),
+  lambda: os.unlink({str(canary)!r}),
+  lambda: os.chmod({str(canary)!r}, 0), lambda: os.rename({str(canary)!r}, "x"),
+  lambda: os.mkdir({str(tmp_path / "d")!r}),
   lambda: os.utime({str(canary)!r}), lambda: os.truncate({str(canary)!r}, 0), lambda: open("/dev/shm/x", "w")]
 for number, attempt in enumerate(tries):
     try:

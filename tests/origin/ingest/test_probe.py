@@ -1,4 +1,4 @@
-"""What a probe tells, and what it refuses. The child's answers are not trusted: lies about shape are refused."""
+"""What a probe tells, and what it refuses. The child is not trusted: lies about shape are refused."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,8 @@ VIDEO: dict[str, Any] = {
     "transfer": 1, "decoded": True,
 }  # fmt: skip
 AUDIO: dict[str, Any] = {
-    "index": 1, "codec": "aac", "channels": 2, "sample_rate": 48000, "language": "eng", "title": "", "default": True,
+    "index": 1, "codec": "aac", "channels": 2, "sample_rate": 48000, "language": "eng", "title": "",
+    "default": True,
 }  # fmt: skip
 FACTS: dict[str, Any] = {"video": VIDEO, "audio": [AUDIO], "duration": 10.0}
 
@@ -95,12 +96,13 @@ def test_too_large_or_too_long_is_refused_with_its_limit() -> None:
 
 
 def test_nothing_to_decode_is_refused() -> None:
-    for facts in (
+    nothing: tuple[dict[str, Any], ...] = (
         {"video": None, "audio": [], "duration": 1.0},
         FACTS | {"video": VIDEO | {"decoded": False}},
         FACTS | {"duration": 0.0},
         FACTS | {"duration": float("nan")},
-    ):
+    )
+    for facts in nothing:
         with pytest.raises(Problem) as refused:
             read_facts(facts, "mov", 1000, Bounds())
         assert refused.value.code == "not_media"

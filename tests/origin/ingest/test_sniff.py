@@ -46,10 +46,13 @@ LISTS = [
     b"RTSPtext\nrtsp://127.0.0.1/\n",
 ]
 OTHERS = [
-    b"hello", b"%PDF-1.7", b"PK\x03\x04", b"\x1f\x8b\x08\0", b"\xff\xd8\xff\xe0\0\x10JFIF", b"\x89PNG\r\n\x1a\n",
+    b"hello", b"%PDF-1.7", b"PK\x03\x04", b"\x1f\x8b\x08\0", b"\xff\xd8\xff\xe0\0\x10JFIF",
+    b"\x89PNG\r\n\x1a\n",
     b"GIF89a" + bytes(400), b"RIFF\0\0\0\0WEBPVP8 ", b"\0\0\0\x1cftypavif", b"\0\0\0\x18ftypheic",
-    b"<svg xmlns='http://www.w3.org/2000/svg'>", b"<html>", b"\0" * 4096, b"\xff" * 4096, b"BM\0\0", b"MZ\x90",
-    b"\x7fELF", b"subfile,,start,0,end,0,,:/etc/passwd", b"data:video/mp4;base64,", b"\x1aE\xdf\xa3\x93\x42\x82\x84evil",
+    b"<svg xmlns='http://www.w3.org/2000/svg'>", b"<html>", b"\0" * 4096, b"\xff" * 4096, b"BM\0\0",
+    b"MZ\x90",
+    b"\x7fELF", b"subfile,,start,0,end,0,,:/etc/passwd", b"data:video/mp4;base64,",
+    b"\x1aE\xdf\xa3\x93\x42\x82\x84evil",
     b"ID3", b"G",
 ]  # fmt: skip
 

@@ -5,6 +5,7 @@ file `canary` of this machine and a listener on 127.0.0.1:`port`, the same behin
 containers that point elsewhere, and bombs: counts, sizes and compressed data that claim more than any machine has.
 """
 
+# ruff: noqa: E501 (byte tables)
 import gzip
 import io
 import random
@@ -224,7 +225,7 @@ def movie(
     *,
     dref: bytes = box("url ", b"\0\0\0\1"),
     size: tuple[int, int] = (64, 64),
-    stsz: bytes = struct.pack(">III", 0, 64, 1),
+    stsz: bytes = struct.pack(">III", 0, 64 * 64 * 3, 1),
     stts: bytes = struct.pack(">IIII", 0, 1, 1, 1),
     stco: bytes = struct.pack(">III", 0, 1, 40),
     stsc: bytes = struct.pack(">IIIII", 0, 1, 1, 1, 1),
@@ -262,7 +263,7 @@ def movie(
     )
     track = box("trak", header + box("mdia", media))
     general = box("mvhd", struct.pack(">IIIII", 0, 0, 0, 25, 25) + bytes(80))
-    return box("ftyp", b"qt  \0\0\0\0qt  ") + box("mdat", bytes(4096)) + box("moov", general + track)
+    return box("ftyp", b"qt  \0\0\0\0qt  ") + box("mdat", bytes(64 * 64 * 3)) + box("moov", general + track)
 
 
 def ebml(identifier: int, payload: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""SECURITY T13: files that mean harm reach nobody, read nothing, end in time, and take no worker with them."""
+"""SECURITY T13: files that mean harm reach nobody, read nothing, end in time, leave the worker be."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -131,7 +131,8 @@ async def test_t13_the_jail_holds_even_when_ffmpeg_is_told_to_allow_everything(
         path.write_bytes(data)
         with path.open("rb") as file:
             outcome = await run_jailed(
-                [FFMPEG, "-nostdin", "-protocol_whitelist", allow, *extra, "-f", demuxer, "-fd", "0", "-i", "fd:",
+                [FFMPEG, "-nostdin", "-protocol_whitelist", allow, *extra, "-f", demuxer,
+                 "-fd", "0", "-i", "fd:",
                  "-map", "0", "-c", "copy", "-f", "data", "pipe:1"],
                 stdin_fd=file.fileno(),
                 limits=Limits(wall_s=10, cpu_s=10, memory_bytes=GIB),
@@ -146,7 +147,8 @@ async def test_t13_the_canary_sings_outside_the_jail(canary: Canary, tmp_path: P
     path = tmp_path / "list.m3u8"
     path.write_bytes(corpus(canary.port, canary.file)["hls-web.mp4"])
     process = await asyncio.create_subprocess_exec(
-        str(FFMPEG), "-nostdin", "-protocol_whitelist", "file,http,tcp", "-allowed_extensions", "ALL", "-i", str(path),
+        str(FFMPEG), "-nostdin", "-protocol_whitelist", "file,http,tcp", "-allowed_extensions", "ALL",
+        "-i", str(path),
         "-f", "null", "-",
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
