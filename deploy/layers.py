@@ -20,22 +20,25 @@ class SettingError(Exception):
     """A setting that cannot be used. The text is a sentence for the operator that names it."""
 
 
-def load(flags: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+def load(
+    flags: Mapping[str, Any], environment: Mapping[str, str], defaults: Mapping[str, Any] | None = None
+) -> Settings:
     """The settings in force. `flags` holds attribute names with the values given; None means not given.
 
-    Raises SettingError.
+    `defaults` stand in for the table's where a command has other ones. Raises SettingError.
     """
+    usual = dict(defaults or {})
     given = {name: value for name, value in flags.items() if value is not None}
     variables = _from_environment(environment)
     sources = {name: f"--{name.replace('_', '-')}" for name in given}
-    file = _file(given, variables)
+    file = _file({**usual, **variables, **given})
     written = _from_file(file) if file else {}
     for name in variables:
         sources.setdefault(name, PREFIX + name.upper())
     for name in written:
         sources.setdefault(name, f"{name.replace('_', '-')} in {file}")
     try:
-        return Settings.model_validate({**written, **variables, **given})
+        return Settings.model_validate({**usual, **written, **variables, **given})
     except ValidationError as error:
         raise SettingError(_sentence(error, sources)) from error
 
@@ -50,16 +53,14 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _file(given: Mapping[str, Any], variables: Mapping[str, Any]) -> Path | None:
+def _file(said: Mapping[str, Any]) -> Path | None:
     """The settings file: the named one must exist, the one in the data directory may."""
-    named = given.get("config", variables.get("config"))
+    named = said.get("config")
     if named:
         if not Path(named).is_file():
             raise SettingError(f"config: there is no file {named}.")
         return Path(named)
-    usual = (
-        Path(given.get("data", variables.get("data", Settings.model_fields["data"].default))) / "sluice.toml"
-    )
+    usual = Path(said.get("data", Settings.model_fields["data"].default)) / "sluice.toml"
     return usual if usual.is_file() else None
 
 

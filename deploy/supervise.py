@@ -23,7 +23,11 @@ GRACE_S: Final = 30.0  # between SIGTERM and SIGKILL
 LAST_OUTPUT_S: Final = 2.0
 
 
-class ChildFailed(Exception):  # noqa: N818 - says what happened, as the supervisor reports it
+class Stopped(Exception):
+    """Somebody asked for the end before everything was ready."""
+
+
+class ChildFailed(Exception):
     """A child can never run: wrong settings, or no program. The text is for the operator."""
 
 
@@ -35,14 +39,22 @@ def backoff_s(failures: int) -> float:
 class Supervisor:
     """Runs children until `stop`. Give it specs with `add`; `failed` is the reason why all must end."""
 
-    def __init__(self, logs: Path, *, echo: bool = False, grace_s: float = GRACE_S) -> None:
+    def __init__(
+        self,
+        logs: Path,
+        *,
+        ended: asyncio.Event | None = None,
+        echo: bool = False,
+        grace_s: float = GRACE_S,
+    ) -> None:
+        """`ended` is set when all must end: by a signal, or here. `echo` copies what children say to stderr."""
         self._logs = logs
         self._echo = echo
         self._grace_s = grace_s
         self._keepers: list[asyncio.Task[None]] = []
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._stopping = False
-        self.ended = asyncio.Event()
+        self.ended = ended or asyncio.Event()
         self.failed: str | None = None
         self.restarts: dict[str, int] = {}
 
@@ -55,18 +67,14 @@ class Supervisor:
         process = self._processes.get(name)
         return process.pid if process and process.returncode is None else None
 
-    def request_stop(self) -> None:
-        """Asks whoever waits for `ended` to stop everything; safe in a signal handler."""
-        self.ended.set()
-
     async def wait_until(self, answers: Callable[[], Awaitable[bool]], what: str, timeout_s: float) -> None:
-        """Polls an async `answers()` until it is true. ChildFailed when a child gives up or time is over."""
+        """Polls `answers()` until it is true. ChildFailed when a child gives up or time is over; Stopped."""
         deadline = asyncio.get_running_loop().time() + timeout_s
         while not await answers():
             if self.failed:
                 raise ChildFailed(self.failed)
             if self.ended.is_set():
-                raise ChildFailed("stopped before everything was ready")
+                raise Stopped
             if asyncio.get_running_loop().time() > deadline:
                 raise ChildFailed(f"{what} did not answer within {timeout_s:g} s; its log is in {self._logs}")
             await asyncio.sleep(0.05)

@@ -4,12 +4,13 @@ Sky from ffmpeg's gradient and noise sources, scenery from `deploy.demo.scenery`
 """
 
 import asyncio
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from deploy.demo import scenery
+from deploy.demo import blank_font, scenery
 
 FPS: Final = 25
 _CHORD_S: Final = 6
@@ -23,7 +24,7 @@ _CHORDS: Final = (
 )
 
 
-class FilmFailed(Exception):  # noqa: N818 - what happened, for the person who waits
+class FilmFailed(Exception):
     """ffmpeg could not make the film. The text is its last words."""
 
 
@@ -33,6 +34,9 @@ async def make(ffmpeg: str, target: Path, progress: Callable[[float], None]) -> 
     script = target.with_suffix(".ass")
     partial = target.with_name(target.name + ".part")
     script.write_text(scenery.script())
+    fonts = target.with_name(script.name + ".fonts")
+    fonts.mkdir(exist_ok=True)
+    (fonts / "blank.ttf").write_bytes(blank_font.build())
     try:
         process = await asyncio.create_subprocess_exec(
             *_argv(ffmpeg, script.name, partial.name),
@@ -53,6 +57,7 @@ async def make(ffmpeg: str, target: Path, progress: Callable[[float], None]) -> 
         partial.replace(target)
     finally:
         script.unlink(missing_ok=True)
+        shutil.rmtree(fonts, ignore_errors=True)
         partial.unlink(missing_ok=True)
 
 
@@ -110,7 +115,9 @@ def _picture(script: str) -> list[str]:
     steps.append(f"{before}format=gbrp[sky]")
     steps.append("[sky][clouds]blend=all_mode=softlight:all_opacity=0.55:shortest=1[air]")
     size = f"{scenery.WIDTH}:{scenery.HEIGHT}"
-    steps.append(f"[air]scale={size}:flags=bicubic,format=yuv420p,ass={script}[picture]")
+    steps.append(
+        f"[air]scale={size}:flags=bicubic,format=yuv420p,ass={script}:fontsdir={script}.fonts[picture]"
+    )
     return steps
 
 

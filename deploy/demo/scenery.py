@@ -1,14 +1,14 @@
 """The pictures of the sample film, as an ASS script: a sun over waves, four times of day, a running clock.
 
-Only vector drawings, rendered by ffmpeg's libass over a soft sky. Positions are pixels of 1280 × 720, times are
-seconds.
+Only vector drawings, rendered by ffmpeg's libass over a soft sky. Positions are pixels of 1280 × 720,
+times are seconds.
 """
 
 import math
 from dataclasses import dataclass
 from typing import Final
 
-from deploy.demo import glyphs
+from deploy.demo import blank_font, glyphs
 
 WIDTH: Final = 1280
 HEIGHT: Final = 720
@@ -68,7 +68,7 @@ def script() -> str:
         f"PlayResX: {WIDTH}\nPlayResY: {HEIGHT}\nScaledBorderAndShadow: yes\n\n"
         "[V4+ Styles]\nFormat: Name, Fontname, Fontsize, PrimaryColour, OutlineColour, BackColour, "
         "BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV\n"
-        "Style: D,Sans,20,&H00FFFFFF,&H00000000,&H00000000,1,0,0,7,0,0,0\n\n"
+        f"Style: D,{blank_font.FAMILY},20,&H00FFFFFF,&H00000000,&H00000000,1,0,0,7,0,0,0\n\n"
         "[Events]\nFormat: Layer, Start, End, Style, Text\n"
     )
     events: list[str] = []

@@ -1,0 +1,247 @@
+"""The composition root: each service from settings, with real adapters. The only place that constructs them.
+
+Every builder returns an ASGI application whose lifespan starts and ends what belongs to it. Secrets are read
+from their files here and handed on; a secret or an identity that cannot be used is a SettingError.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from deploy.counters import Counters
+from deploy.enrol import enrolling, identity
+from deploy.ffmpeg import ffmpeg_path
+from deploy.layers import SettingError
+from deploy.layout import Layout
+from deploy.settings import Settings
+from keys import secrets as secret_files
+from keys.client import KeysClient, node_credential
+
+if TYPE_CHECKING:
+    from edge.deliver.pace_ledger import PaceStore
+
+Resource = AbstractAsyncContextManager[object]
+Made = TypeVar("Made")
+
+WEB: Final = Path(__file__).parent.parent / "edge" / "web"
+
+# Each builder imports the service it builds: a process loads only its own service's libraries.
+
+
+async def build_keys(settings: Settings) -> ASGIApp:
+    """The keys service."""
+    from keys.app import create_app
+    from keys.issuers import configured_issuers
+    from keys.pace import Pace
+    from keys.service import KeysService
+    from keys.sessions import Rules
+    from keys.stores import Stores
+
+    layout = Layout(settings)
+    layout.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+    secrets = _usable(lambda: secret_files.load_or_create(layout.secrets))
+    further = _usable(lambda: configured_issuers(_json(settings.issuers)))
+    service = await KeysService.start(
+        await Stores.open(settings.keys_database or f"sqlite:///{layout.keys / 'keys.db'}"),
+        secrets,
+        hosts=settings.public_bases,
+        issuers=further,
+        rules=Rules(settings.opens_per_minute, int(settings.session_limit)),
+        pace=Pace(settings.pace_burst, settings.pace_rate, settings.pace_jump, settings.pace_jumps),
+    )
+    return create_app(service)
+
+
+async def build_origin(settings: Settings) -> ASGIApp:
+    """The origin service, its ingest included. Its node is enrolled in the background."""
+    from origin.app import create_app
+    from origin.incoming import Incoming
+    from origin.ingest.convert import Settings as Conversion
+    from origin.ingest.jobs import Jobs
+    from origin.ingest.ladder import Wishes
+    from origin.store.blobs import LocalBlobs
+    from origin.store.catalogue import Catalogue
+
+    layout = Layout(settings)
+    layout.origin.mkdir(parents=True, exist_ok=True, mode=0o700)
+    node = _usable(lambda: identity(layout.origin, f"{settings.node_name}-origin", "origin"))
+    keys = KeysClient(settings.keys, node_credential(node, time.time))
+    catalogue = await Catalogue.open(
+        settings.catalogue_database or f"sqlite:///{layout.origin / 'catalogue.db'}"
+    )
+    blobs = LocalBlobs(layout.blobs)
+    conversion = Conversion(
+        ffmpeg=ffmpeg_path(settings),
+        wishes=Wishes(segment_s=int(settings.segment_duration)),
+        key_period_s=settings.key_period,
+        require_jail=settings.require_jail,
+    )
+    jobs = Jobs(
+        catalogue=catalogue,
+        blobs=blobs,
+        keys=keys,
+        identity=node,
+        settings=conversion,
+        concurrency=settings.ingest_jobs,
+    )
+    app = create_app(
+        catalogue=catalogue,
+        blobs=blobs,
+        jobs=jobs,
+        incoming=Incoming(layout.incoming, max_bytes=settings.upload_limit),
+        trust=keys.trust,
+        admin_token=_token(layout, secret_files.ADMIN_TOKEN),
+    )
+    return with_resources(
+        app,
+        [
+            _closing(catalogue.close),
+            keys,
+            enrolling(keys, node, _token(layout, secret_files.JOIN_TOKEN)),
+        ],
+    )
+
+
+async def build_admin(settings: Settings) -> ASGIApp:
+    """The admin console. It works with the operator's token and signs links with the site's key."""
+    from deploy.console.app import create_console
+
+    layout = Layout(settings)
+    token = _token(layout, secret_files.ADMIN_TOKEN)
+    return create_console(
+        keys=KeysClient(settings.keys, lambda: token),
+        origin_url=settings.origin,
+        admin_token=token,
+        issuer=_usable(lambda: secret_files.read_issuer(layout.secrets / secret_files.ISSUER)),
+        edges=settings.public_bases,
+    )
+
+
+async def build_edge(settings: Settings, index: int, worker: int) -> ASGIApp:
+    """One worker of the edge with this index (from 0). Its workers share identity, memory and claims."""
+    from edge.app import EdgeApp, EdgeSettings
+    from edge.cache.claims import Claims
+    from edge.cache.library import Library
+    from edge.cache.redis import RedisSlices
+    from edge.cache.shared import open_memory
+    from edge.cache.upstream import OriginClient
+    from edge.deliver.pace import PaceGate
+    from edge.deliver.trust import TrustedTokens
+
+    layout = Layout(settings)
+    name = f"{settings.node_name}-edge-{index + 1}"
+    node = _usable(lambda: identity(layout.edge(index), name, "edge"))
+    counters = Counters(counters_of(layout, index), worker, edge_counters(), "sluice_edge_")
+    keys = KeysClient(settings.keys, node_credential(node, time.time))
+    trusted = TrustedTokens(keys, now=time.time, clock=time.monotonic)
+    store = RedisSlices(settings.redis, count=counters.count) if settings.redis != "none" else None
+    library = Library(
+        _usable(lambda: open_memory(layout.l1(index), settings.l1_memory, count=counters.count)),
+        store,
+        Claims(layout.edge(index) / "claims", store, count=counters.count),
+        OriginClient(settings.origin, lambda: node.bearer("origin", time.time()), count=counters.count),
+        trusted.packagers,
+        trusted.refresh_soon,
+        count=counters.count,
+    )
+    pace_store, pace_end = _pace_store(settings)
+    pace = PaceGate(pace_store, now=time.time, count=counters.count)
+    return EdgeApp(
+        EdgeSettings(
+            node=name,
+            public_url=settings.public_bases[index],
+            web=WEB,
+            edges=settings.public_bases,
+            cors_origins=settings.cors_origins,
+            framed_by=settings.framed_by,
+            trusted_proxies=settings.trusted_proxies,
+        ),
+        keys=keys,
+        trusted=trusted,
+        library=library,
+        pace=pace,
+        now=time.time,
+        clock=time.monotonic,
+        metrics=counters.render,
+        count=counters.count,
+        resources=[
+            keys,
+            library,
+            *pace_end,
+            contextlib.aclosing(pace),
+            enrolling(keys, node, _token(layout, secret_files.JOIN_TOKEN)),
+        ],
+    )
+
+
+def edge_counters() -> dict[str, str]:
+    """What an edge counts: {name: meaning} over cache, delivery and pace."""
+    from edge.cache.counters import COUNTERS as CACHE
+    from edge.deliver.counters import COUNTERS as DELIVER
+    from edge.deliver.pace import COUNTERS as PACE
+
+    return {**CACHE, **DELIVER, **PACE}
+
+
+def counters_of(layout: Layout, index: int) -> Path:
+    """Where the workers of an edge keep their counters."""
+    return layout.edge(index) / "counters"
+
+
+def with_resources(app: Starlette, resources: Sequence[Resource]) -> Starlette:
+    """The application, whose lifespan now also enters these, in order, around what it did before."""
+    inner = app.router.lifespan_context
+
+    @contextlib.asynccontextmanager
+    async def lifespan(served: Starlette) -> AsyncIterator[Any]:
+        async with contextlib.AsyncExitStack() as stack:
+            for resource in resources:
+                await stack.enter_async_context(resource)
+            yield await stack.enter_async_context(inner(served))
+
+    app.router.lifespan_context = lifespan
+    return app
+
+
+def _pace_store(settings: Settings) -> tuple["PaceStore", list[Resource]]:
+    """Where viewers' buckets are, and what closes it. Without a control Redis each worker has its own."""
+    from edge.deliver.pace_stores import MemoryPaceStore, RedisPaceStore
+
+    if settings.redis_control == "none":
+        return MemoryPaceStore(time.monotonic), []
+    shared = RedisPaceStore(settings.redis_control)
+    return shared, [contextlib.aclosing(shared)]
+
+
+@contextlib.asynccontextmanager
+async def _closing(close: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await close()
+
+
+def _token(layout: Layout, name: str) -> str:
+    return _usable(lambda: secret_files.read_token(layout.secrets / name))
+
+
+def _json(path: Path | None) -> dict[str, Any]:
+    found = json.loads(path.read_text()) if path else {}
+    if not isinstance(found, dict):
+        raise ValueError(f"issuers: {path} must hold a JSON object")
+    return found
+
+
+def _usable(make: Callable[[], Made]) -> Made:
+    """What `make` makes; a file that cannot be used becomes a sentence that stops the start."""
+    try:
+        return make()
+    except (secret_files.BadSecret, ValueError, OSError) as error:
+        raise SettingError(str(error)) from error

@@ -1,0 +1,66 @@
+"""The command line: `sluice COMMAND`. Commands live in `deploy.commands`; here is what they share with the
+shell.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or a setting that cannot be used, 3 no running system. A user's
+mistake is one sentence on stderr, never a traceback.
+"""
+
+import sys
+
+import click
+
+from deploy.commands.demo import demo
+from deploy.commands.links import link, revoke, sessions
+from deploy.commands.media import add, assets, rm
+from deploy.commands.show import settings
+from deploy.commands.start import admin, edge, keys, origin, up
+from deploy.layers import SettingError
+from deploy.running import NotRunning
+from deploy.supervise import ChildFailed
+from keys.problems import Problem
+
+FAILED, USAGE, NOTHING_RUNS = 1, 2, 3
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def sluice() -> None:
+    """Sluice: an edge cache for video that encrypts every stream with keys of its own.
+
+    `sluice demo` shows everything on this machine. `sluice up` runs it; `add`, `link`, `revoke`, `sessions`,
+    `assets` and `rm` then speak to what runs in the data directory (--data or SLUICE_DATA).
+    """
+
+
+for command in (up, keys, origin, edge, admin, add, link, revoke, sessions, assets, rm, settings, demo):
+    sluice.add_command(command)
+
+
+def main() -> int:
+    """Runs the command line of this process; the exit code."""
+    try:
+        result = sluice.main(prog_name="sluice", standalone_mode=False)
+    except click.exceptions.Exit as wanted:
+        return wanted.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return FAILED
+    except SettingError as error:
+        return _told(str(error), USAGE)
+    except NotRunning as error:
+        return _told(str(error), NOTHING_RUNS)
+    except ChildFailed as error:
+        return _told(str(error), FAILED)
+    except Problem as problem:
+        return _told(problem.message, FAILED)
+    return result if isinstance(result, int) else 0
+
+
+def _told(sentence: str, code: int) -> int:
+    click.echo(f"sluice: {sentence}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""`sluice link`, `revoke`, `sessions`: who may watch, who watches, and taking it back."""
+
+import base64
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.table import Table
+
+from deploy import units
+from deploy.commands.operator import Operator
+from deploy.commands.options import data_option, parsed
+from deploy.commands.output import print_table
+from deploy.running import find
+from keys import secrets as secret_files
+from keys.names import asset_id
+from keys.problems import Problem
+from keys.signing import sign_url
+
+LIVE_S: Final = 120.0
+LOOK_BACK_S: Final = 7 * 24 * 3600
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
+_TOKEN: Final = re.compile(r"URISigningPackage=([^/?#&]+)")
+_KINDS: Final = {"session": "sid", "link": "lid", "viewer": "viewer", "asset": "asset", "kid": "kid"}
+
+
+@click.command()
+@click.argument("asset")
+@click.option("--start-within", default="2h", metavar="DURATION", help="How long it can be opened. [2h]")
+@click.option("--for", "length", default="6h", metavar="DURATION", help="How long it then plays. [6h]")
+@click.option("--viewer", help="Who watches: an ID of yours, hidden in the link.")
+@click.option("--once", is_flag=True, help="Good for one opening.")
+@click.option("--ip", metavar="CIDR", help="Good from this network only.")
+@click.option("--edge", metavar="URL", help="Edge to use; otherwise the first that runs.")
+@click.option("--watch", is_flag=True, help="Print the player page's link instead of the stream's.")
+@data_option
+def link(
+    asset: str,
+    start_within: str,
+    length: str,
+    viewer: str | None,
+    once: bool,
+    ip: str | None,
+    edge: str | None,
+    watch: bool,
+    data: Path,
+) -> int:
+    """Print a signed link to ASSET."""
+    start_within_s = int(parsed(units.seconds, start_within, "start-within"))
+    session_s = int(parsed(units.seconds, length, "for"))
+    edges = [edge.rstrip("/")] if edge else list(find(data).edges)
+    if not edges:
+        raise click.UsageError("No edge runs here: name one with --edge.")
+    if not edge:
+        _must_be_published(data, asset_id(asset))
+    signed = make_link(
+        data,
+        asset,
+        edges,
+        start_within_s=start_within_s,
+        session_s=session_s,
+        viewer=viewer,
+        once=once,
+        network=ip,
+    )
+    click.echo(page_link(edges[0], signed) if watch else signed)
+    return 0
+
+
+def make_link(data: Path, asset: str, edges: list[str], **how: Any) -> str:
+    """A link to the asset at the first edge, good at all of them. `how` is what `keys.sign_url` takes."""
+    try:
+        issuer = secret_files.read_issuer(data / "secrets" / secret_files.ISSUER)
+        return sign_url(f"{edges[0]}/v/{asset_id(asset)}/main.m3u8", issuer, hosts=edges[1:], **how)
+    except (ValueError, secret_files.BadSecret) as error:
+        raise Problem("bad_request", f"This link cannot be made: {error}".rstrip(".") + ".") from error
+
+
+def page_link(edge: str, signed: str) -> str:
+    """The player page with the link in its fragment, which never leaves the browser."""
+    return f"{edge}/watch/#{signed}"
+
+
+@click.command()
+@click.argument("what")
+@data_option
+def revoke(what: str, data: Path) -> int:
+    """Take back WHAT: a session or link ID, a link itself, viewer:ID or asset:ID."""
+    with Operator(data) as operator:
+        for kind, value in targets(operator, what):
+            operator.keys("POST", "/v1/revocations", json={"kind": kind, "value": value})
+            click.echo(f"revoked {kind} {value}", err=True)
+    return 0
+
+
+def targets(operator: Operator, what: str) -> list[tuple[str, str]]:
+    """(kind, value) of what is meant. UsageError when nothing is."""
+    kind, _, value = what.partition(":")
+    if kind in _KINDS and value:
+        return [(_KINDS[kind], value)]
+    if in_link := _TOKEN.search(what):
+        return [_named_in(in_link[1])]
+    if not _ID.fullmatch(what):
+        raise click.UsageError("Give a session or link ID (22 characters), a link, viewer:ID or asset:ID.")
+    seen = operator.keys("GET", f"/v1/sessions?live_within_s={LOOK_BACK_S}")["sessions"]
+    if any(session["sid"] == what for session in seen):
+        return [("sid", what)]
+    if any(session["lid"] == what for session in seen):
+        return [("lid", what)]
+    return [("sid", what), ("lid", what)]  # random IDs: one of the two names nothing, and does no harm
+
+
+@click.command()
+@click.option("--all", "everything", is_flag=True, help="Sessions of the last week too, not only live ones.")
+@data_option
+def sessions(everything: bool, data: Path) -> int:
+    """List who watches what."""
+    columns = ("session", "asset", "viewer", "from", "seen", "requests", "sent", "media", "state")
+    table = Table(*columns, box=None)
+    within = LOOK_BACK_S if everything else LIVE_S
+    now = time.time()
+    with Operator(data) as operator:
+        for each in operator.keys("GET", f"/v1/sessions?live_within_s={within}")["sessions"]:
+            table.add_row(
+                each["sid"],
+                each["asset"],
+                each["viewer"] or "",
+                each["client_ip"],
+                f"{max(0, now - each['last_seen']):.0f} s ago" if each["last_seen"] else "",
+                str(each["requests"]),
+                units.human_bytes(each["bytes"]),
+                units.human_clock(each["media_s"]),
+                each["state"],
+            )
+    print_table(table)
+    return 0
+
+
+def _must_be_published(data: Path, asset: str) -> None:
+    with Operator(data) as operator:
+        state = operator.origin("GET", f"/v1/assets/{asset}")["state"]
+    if state != "published":
+        raise Problem("conflict", f"{asset} is not published: it is {state}.")
+
+
+def _named_in(token: str) -> tuple[str, str]:
+    """The session or link a token is about. What keys believes of it is keys' affair; this only reads."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        if "sid" in claims:
+            return "sid", str(claims["sid"])
+        return "lid", str(claims.get("lid") or claims["jti"])
+    except (IndexError, ValueError, KeyError, AttributeError) as error:
+        raise click.UsageError("This link holds no token that can be read.") from error

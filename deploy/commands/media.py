@@ -1,0 +1,132 @@
+"""`sluice add`, `assets`, `rm`: films into the running system, what there is, and away with it."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from deploy import units
+from deploy.commands.operator import Operator
+from deploy.commands.options import data_option
+from deploy.commands.output import print_table
+from keys.problems import Problem
+
+PIECE: Final = 1 << 20
+POLL_S: Final = 0.4
+_UNFINISHED: Final = ("uploading", "queued", "ingesting")
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--id", "asset", help="Asset ID of the one file; otherwise made from its name.")
+@click.option("--title", default="", help="Title shown to people; otherwise the file's name.")
+@click.option("--wait/--no-wait", default=True, help="Wait until it is published. [wait]")
+@data_option
+def add(files: tuple[Path, ...], asset: str | None, title: str, wait: bool, data: Path) -> int:
+    """Upload FILES to the running system and ingest them. Prints the asset of each, last on its line."""
+    if asset and len(files) > 1:
+        raise click.UsageError("--id is for one file only.")
+    for file in files:
+        if not file.is_file():
+            raise click.UsageError(f"There is no file {file}.")
+    with Operator(data) as operator:
+        for file in files:
+            name = upload(operator, file, asset, title)
+            if wait:
+                ingest(operator, name)
+            click.echo(name)
+    return 0
+
+
+def upload(operator: Operator, file: Path, asset: str | None = None, title: str = "") -> str:
+    """Sends the file with a progress bar on stderr; the asset it became. Problem as the origin refuses it."""
+    size = file.stat().st_size
+    query = {"name": file.name} | ({"id": asset} if asset else {}) | ({"title": title} if title else {})
+    with _progress(DownloadColumn(), TransferSpeedColumn()) as progress, file.open("rb") as source:
+        task = progress.add_task(f"upload {file.name}", total=size)
+        body = _pieces(source, progress, task)
+        headers = {"content-length": str(size)}
+        answer = operator.origin(
+            "POST", "/v1/uploads", params=query, content=body, headers=headers, timeout=3600
+        )
+    return str(answer["asset"])
+
+
+def ingest(operator: Operator, asset: str) -> dict[str, Any]:
+    """Shows the ingest of an asset until it is published. Problem when it fails or is cancelled."""
+    with _progress(TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[rate]}")) as progress:
+        task = progress.add_task(f"ingest {asset}", total=1.0, rate="")
+        while True:
+            found: dict[str, Any] = operator.origin("GET", f"/v1/assets/{asset}")
+            if found["state"] not in _UNFINISHED:
+                break
+            rate = f"{found['rate']:.1f} × real time" if found["rate"] else found["state"]
+            progress.update(task, completed=found["progress"], rate=rate)
+            time.sleep(POLL_S)
+        if found["state"] == "published":
+            progress.update(task, completed=1.0, rate="")
+    if found["state"] != "published":
+        raise Problem("conflict", found.get("error") or f"The ingest of {asset} was {found['state']}.")
+    return found
+
+
+@click.command()
+@data_option
+def assets(data: Path) -> int:
+    """List the assets of the running system."""
+    table = Table("asset", "state", "duration", "picture", "renditions", "size", "title", box=None)
+    with Operator(data) as operator:
+        for each in operator.origin("GET", "/v1/assets")["assets"]:
+            state = each["state"]
+            if state in _UNFINISHED:
+                state += f" {each['progress']:.0%}"
+            table.add_row(
+                each["id"],
+                state,
+                units.human_clock(each["duration"]) if each["duration"] else "",
+                f"{each['width']}×{each['height']}" if each["width"] else "",
+                " ".join(each["renditions"]),
+                units.human_bytes(each["bytes"]) if each["bytes"] else "",
+                each["error"] or each["title"],
+            )
+    print_table(table)
+    return 0
+
+
+@click.command()
+@click.argument("asset")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@data_option
+def rm(asset: str, yes: bool, data: Path) -> int:
+    """Remove ASSET: its media, its keys, its sessions. There is no way back."""
+    with Operator(data) as operator:
+        title = operator.origin("GET", f"/v1/assets/{asset}")["title"]
+        if not yes:
+            click.confirm(f"Remove {asset} ({title}) for good?", abort=True, err=True)
+        operator.origin("DELETE", f"/v1/assets/{asset}")
+    return 0
+
+
+def _pieces(source: BinaryIO, progress: Progress, task: Any) -> Iterator[bytes]:
+    while piece := source.read(PIECE):
+        yield piece
+        progress.advance(task, len(piece))
+
+
+def _progress(*columns: Any) -> Progress:
+    """A bar on stderr that says how long it will take."""
+    left = (TimeRemainingColumn(), TextColumn("left"))
+    console = Console(stderr=True)
+    return Progress(TextColumn("{task.description}"), BarColumn(), *columns, *left, console=console)

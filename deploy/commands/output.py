@@ -1,0 +1,14 @@
+"""How commands print: tables as wide as the terminal, or unwrapped where a program reads them."""
+
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+FOR_PROGRAMS: Final = 400  # columns: no line of ours is longer
+
+
+def print_table(table: Table) -> None:
+    """Prints it on stdout."""
+    console = Console()
+    (console if console.is_terminal else Console(width=FOR_PROGRAMS)).print(table)

@@ -1,0 +1,108 @@
+"""What to start for a set of services: listening sockets and child processes. Decides; `deploy.up` does.
+
+The supervisor listens and its children inherit: the workers of an edge share one socket, and a connection
+that arrives while a worker is being replaced waits in the queue instead of being refused.
+"""
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from deploy.child import ChildSpec
+from deploy.layers import SettingError
+from deploy.settings import Settings
+
+ALL_SERVICES: Final = ("keys", "origin", "admin", "edge")
+ROOT: Final = Path(__file__).parent.parent
+_OFFSETS: Final = {"keys": 0, "origin": 1, "admin": 2}
+
+
+def workers(settings: Settings) -> int:
+    """Worker processes of each edge."""
+    return settings.workers or len(os.sched_getaffinity(0))
+
+
+def addresses(settings: Settings, services: Iterable[str]) -> dict[str, object]:
+    """The `ready` line's content: where these services answer."""
+    found: dict[str, object] = {}
+    for service in services:
+        if service == "edge":
+            found["edges"] = list(settings.public_bases)
+        else:
+            found[service] = getattr(settings, service)
+    return found
+
+
+def health_urls(settings: Settings, services: Iterable[str]) -> dict[str, str]:
+    """{name: URL that answers 200 once the service serves}, on the addresses they listen on."""
+    found: dict[str, str] = {}
+    for service in services:
+        if service == "edge":
+            scheme = "https" if settings.tls_cert else "http"
+            for index in range(settings.edges):
+                host = settings.reached(settings.host)
+                found[f"edge-{index + 1}"] = f"{scheme}://{host}:{settings.edge_port(index)}/healthz"
+        else:
+            host = settings.reached(settings.service_host)
+            found[service] = f"http://{host}:{settings.port_base + _OFFSETS[service]}/healthz"
+    return found
+
+
+def children(settings: Settings, services: Iterable[str]) -> tuple[list[ChildSpec], list[socket.socket]]:
+    """The processes of these services and the sockets they listen on, which must stay open meanwhile.
+
+    SettingError when a port cannot be had.
+    """
+    specs: list[ChildSpec] = []
+    sockets: list[socket.socket] = []
+    given = settings.model_dump_json().encode()
+    for service in services:
+        if service == "edge":
+            for index in range(settings.edges):
+                sockets.append(_listen(settings.host, settings.edge_port(index), f"edge {index + 1}"))
+                specs += [
+                    _spec(f"edge-{index + 1}.{worker}", "edge", sockets[-1], given, index, worker)
+                    for worker in range(workers(settings))
+                ]
+        else:
+            sockets.append(_listen(settings.service_host, settings.port_base + _OFFSETS[service], service))
+            specs.append(_spec(service, service, sockets[-1], given))
+    return specs, sockets
+
+
+def environment() -> dict[str, str]:
+    """What Python children need besides: this checkout, and nothing of the folder they start in."""
+    return {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def close_all(sockets: Sequence[socket.socket]) -> None:
+    """Gives the ports back."""
+    for each in sockets:
+        each.close()
+
+
+def _spec(
+    name: str, service: str, listening: socket.socket, given: bytes, index: int = 0, worker: int = 0
+) -> ChildSpec:
+    fd = listening.fileno()
+    argv = [sys.executable, "-m", "deploy.serve", service, "--fd", str(fd)]
+    argv += ["--index", str(index), "--worker", str(worker)]
+    return ChildSpec(name, argv, environment(), (fd,), given)
+
+
+def _listen(host: str, port: int, what: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
+        raise SettingError(f"port-base: port {port} of {host} for {what} {reason}.") from error
+    listening.set_inheritable(True)
+    return listening

@@ -1,0 +1,95 @@
+"""Which system runs in a data directory: `run.json`, written by what runs and read by the commands.
+
+    {"keys": URL, "origin": URL, "admin": URL, "edges": [URL…], "pid": n}
+
+Services that run alone add their part and take it away again when they end.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from deploy.layers import SettingError
+
+FILE: Final = "run.json"
+
+
+class NotRunning(Exception):
+    """No system runs in the data directory. The text is a sentence for the operator."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A system that runs. URLs without a slash at the end; None for a service that is not among it."""
+
+    data: Path
+    keys: str | None
+    origin: str | None
+    admin: str | None
+    edges: tuple[str, ...]
+    pid: int
+
+
+def find(data: Path) -> Running:
+    """The system that runs in this data directory. NotRunning when there is none."""
+    found = _read(data)
+    if not found:
+        raise NotRunning(f"Nothing runs in {data.absolute()}: start it with `sluice up --data {data}`.")
+    return Running(
+        data.absolute(),
+        found.get("keys"),
+        found.get("origin"),
+        found.get("admin"),
+        tuple(found.get("edges", ())),
+        int(found.get("pid", 0)),
+    )
+
+
+@contextmanager
+def announced(data: Path, parts: dict[str, Any]) -> Iterator[None]:
+    """Has these parts in `run.json` while entered, beside what others run."""
+    _change(data, {**parts, "pid": os.getpid()}, remove=())
+    try:
+        yield
+    finally:
+        _change(data, {}, remove=tuple(parts))
+
+
+@contextmanager
+def alone(data: Path, what: str) -> Iterator[None]:
+    """Holds the right to run `what` in this data directory. SettingError when it runs already."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fd = os.open(data / f"{what}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SettingError(f"data: {what} runs in {data.absolute()} already.") from error
+        yield
+    finally:
+        os.close(fd)
+
+
+def _read(data: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((data / FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _change(data: Path, parts: dict[str, Any], remove: tuple[str, ...]) -> None:
+    with (data / "run.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kept = {name: value for name, value in _read(data).items() if name not in remove} | parts
+        if set(kept) <= {"pid"}:
+            (data / FILE).unlink(missing_ok=True)
+            return
+        partial = data / f"{FILE}.part"
+        partial.write_text(json.dumps(kept) + "\n")
+        partial.replace(data / FILE)

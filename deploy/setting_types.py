@@ -1,0 +1,95 @@
+"""The types settings have: how each is written, checked, and named in the table.
+
+The last item of each annotation is the name a person reads. What a value means is said in `deploy.settings`.
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from deploy import units
+
+
+def _parsed_by(parse: Callable[[str], Any]) -> BeforeValidator:
+    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
+
+
+def _address(value: str) -> str:
+    if not value.startswith(("http://", "https://")) or value.rstrip("/").count("/") != 2:
+        raise ValueError(f"{value!r} is no base address; write it like https://edge.example.org")
+    return value.rstrip("/").lower()
+
+
+def _network(value: str) -> str:
+    return str(ipaddress.ip_network(value, strict=False))
+
+
+def _host(value: str) -> str:
+    return str(ipaddress.ip_address("127.0.0.1" if value == "localhost" else value))
+
+
+def _redis(value: str) -> str:
+    if value not in ("auto", "none") and not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError(f"{value!r} is neither auto, none nor a redis://, rediss:// or unix:// address")
+    return value
+
+
+def _database(value: str) -> str:
+    if value and not value.startswith(("sqlite", "postgresql")):
+        raise ValueError("it must be a postgresql:// or sqlite:// address")
+    return value
+
+
+def _node_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", value):
+        raise ValueError(f"{value!r} is no name; use up to 40 of a-z, 0-9, ., _ and -")
+    return value
+
+
+def _far(value: str) -> str:
+    """Nodes show bearers to each other, so off this machine they speak TLS only (DESIGN 9)."""
+    if value.startswith("http://") and not is_loopback(value):
+        raise ValueError(f"{value!r} is another machine: use https://")
+    return value
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a base address leads to this machine itself."""
+    host = urlsplit(address).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _program(value: str) -> str:
+    if value and not os.access(value, os.X_OK):
+        raise ValueError(f"{value!r} is no program that can be run")
+    return value
+
+
+_words = _parsed_by(lambda text: tuple(text.replace(",", " ").split()))
+
+Duration = Annotated[float, _parsed_by(units.seconds), Field(ge=0), "duration"]
+Size = Annotated[int, _parsed_by(units.size_bytes), Field(ge=0), "size"]
+Address = Annotated[str, AfterValidator(_address), "address"]
+Service = Annotated[str, AfterValidator(_address), AfterValidator(_far), "address"]
+Addresses = Annotated[tuple[Annotated[str, AfterValidator(_address)], ...], _words, "addresses"]
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], _words, "networks"]
+Redis = Annotated[str, AfterValidator(_redis), "redis"]
+Database = Annotated[str, AfterValidator(_database), "database"]
+Program = Annotated[str, AfterValidator(_program), "program"]
+Port = Annotated[int, Field(ge=1, le=65_000), "port"]
+Level = Annotated[Literal["debug", "info", "warning", "error"], "choice"]
+Count = Annotated[int, "number"]
+Number = Annotated[float, "number"]
+Switch = Annotated[bool, "yes/no"]
+File = Annotated[Path, "path"]
+Text = Annotated[str, AfterValidator(_node_name), "text"]
+Host = Annotated[str, AfterValidator(_host), "IP address"]
