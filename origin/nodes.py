@@ -41,11 +41,16 @@ class NodeDirectory:
         self._lock = asyncio.Lock()
 
     async def check(self, authorization: str, role: str = "edge") -> Node:
-        """The node of that role that sent this header. Problem unauthenticated, always the same, if none."""
+        """The node of that role that sent this header.
+
+        Problem unauthenticated, always the same, if none; unavailable while nobody can be known.
+        """
         scheme, _, bearer = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise Problem("unauthenticated")
         await self._renew(FRESH_S)
+        if self._renewed is None:
+            raise Problem("unavailable", detail="no list of nodes: keys does not answer")
         try:
             node = self._verify(bearer)
         except Problem:
@@ -62,7 +67,7 @@ class NodeDirectory:
     async def _renew(self, age_s: float) -> bool:
         """Asks for the list when it is older than `age_s`. Whether there is a new one."""
         if not self._due(age_s):
-            return False
+            return await self._first_under_way()
         async with self._lock:
             if not self._due(age_s):
                 return True  # another request has just renewed it
@@ -77,6 +82,16 @@ class NodeDirectory:
             self._renewed = self._clock()
             return True
 
+    async def _first_under_way(self) -> bool:
+        """Waits while another request asks for the very first list.
+
+        Whether there is one now that was not before.
+        """
+        if self._renewed is not None or not self._lock.locked():
+            return False
+        async with self._lock:
+            return self._renewed is not None
+
     def _due(self, age_s: float) -> bool:
         times = [at for at in (self._renewed, self._asked) if at is not None]
         wait = age_s if self._asked == self._renewed else EAGER_S
@@ -84,7 +99,7 @@ class NodeDirectory:
 
     def _forget_old(self) -> None:
         if self._renewed is not None and self._clock() - self._renewed > KEPT_S:
-            self._nodes = {}
+            self._nodes, self._renewed = {}, None
 
 
 def _node(row: Mapping[str, Any]) -> Node | None:

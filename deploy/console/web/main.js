@@ -29,7 +29,7 @@ function show(state) {
   renderAssets(state.assets, state.edges, refresh);
   renderSessions(state.sessions, state.assets, state.now, refresh);
   trouble(state.problems);
-  health(state.problems.length ? "warn" : "ok", state.problems.length ? "Partly available" : "All systems running");
+  health(state.problems.length ? "warn" : "ok", state.problems.length ? "Partly running" : "Running");
 }
 
 function trouble(sentences) {
