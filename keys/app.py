@@ -7,10 +7,8 @@ unforeseen error is `internal`, with its trace in the log under the same ID and 
 import asyncio
 import contextlib
 import logging
-import math
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 import sqlalchemy.exc
 from starlette.applications import Starlette
@@ -19,13 +17,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from keys import reading
 from keys.problems import Problem
 from keys.service import KeysService
-from keys.sessions import Activity
-from keys.strict_json import strict_object
-
-MAX_BODY: Final = 64 * 1024  # bytes
-MAX_COUNT: Final = 2**44  # of one report: half a million of them still fit the database's integer
 
 # A database that is locked, gone or not yet there: trouble, so ask again.
 _TROUBLE: Final = (
@@ -34,21 +28,26 @@ _TROUBLE: Final = (
     sqlalchemy.exc.TimeoutError,
     OSError,
 )
-_SID = re.compile(r"[A-Za-z0-9_-]{22}")
 
+Result = TypeVar("Result")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 log = logging.getLogger(__name__)
 
 
 def create_app(service: KeysService) -> Starlette:
-    """The application. Its lifespan runs the service's background work, and closes the service at the end."""
+    """The application. Its lifespan runs the service's background work, and closes the service at the end.
+
+    A server that is told to stop awaits `app.state.hush()` first: it answers the polls that are held.
+    """
     endpoints = _Endpoints(service)
-    return Starlette(
+    app = Starlette(
         routes=[_route(method, path, getattr(endpoints, name)) for method, path, name in _TABLE],
         exception_handlers={HTTPException: _routing_refusal},
         lifespan=_lifespan(service),
     )
+    app.state.hush = service.hush
+    return app
 
 
 _TABLE: Final = (
@@ -80,67 +79,70 @@ class _Endpoints:
         return _json(self._service.jwks())
 
     async def enrol(self, request: Request) -> Response:
-        self._access.join(_proof(request))
-        body = await _body(request)
-        await self._service.enrol(_text(body, "name"), _text(body, "role"), _object(body, "jwk"))
+        self._access.join(reading.proof(request))
+        sent = await reading.body(request)
+        await self._service.enrol(
+            reading.text(sent, "name"), reading.text(sent, "role"), reading.member(sent, "jwk")
+        )
         return Response(status_code=204)
 
     async def trust(self, request: Request) -> Response:
-        await self._access.node(_proof(request))
+        await self._access.node(reading.proof(request))
         return _json(await self._service.trust())
 
     async def open_session(self, request: Request) -> Response:
-        edge = await self._access.node(_proof(request), "edge")
-        body = await _body(request)
-        token, uri, client_ip = (_text(body, name) for name in ("token", "uri", "client_ip"))
+        edge = await self._access.node(reading.proof(request), "edge")
+        sent = await reading.body(request)
+        token, uri, client_ip = (reading.text(sent, name) for name in ("token", "uri", "client_ip"))
         opened = await self._service.open_session(token, uri, client_ip, edge.name)
         return _json(opened.to_json(), 201)
 
     async def sessions(self, request: Request) -> Response:
-        self._access.admin(_proof(request))
-        within_s = _number(request, "live_within_s", 60)
+        self._access.admin(reading.proof(request))
+        within_s = reading.number(request, "live_within_s", 60)
         return _json({"sessions": await self._service.sessions(within_s)})
 
     async def lease(self, request: Request) -> Response:
-        await self._access.node(_proof(request), "edge")
-        body = await _body(request)
-        lease = await self._service.lease(_text(body, "session_token"), _text(body, "uri"))
+        await self._access.node(reading.proof(request), "edge")
+        sent = await reading.body(request)
+        lease = await self._service.lease(reading.text(sent, "session_token"), reading.text(sent, "uri"))
         return _json(lease.to_json())
 
     async def revocations(self, request: Request) -> Response:
-        await self._access.node(_proof(request))
-        after, wait_s = int(_number(request, "after", 0)), _number(request, "wait", 0)
-        return _json((await self._service.revocations(after, wait_s)).to_json())
+        await self._access.node(reading.proof(request))
+        after, wait_s = int(reading.number(request, "after", 0)), reading.number(request, "wait", 0)
+        feed = await _while_there(request, self._service.revocations(after, wait_s))
+        return _json(feed.to_json())
 
     async def revoke(self, request: Request) -> Response:
-        self._access.admin(_proof(request))
-        body = await _body(request)
-        entry = await self._service.revoke(_text(body, "kind"), _text(body, "value"))
+        self._access.admin(reading.proof(request))
+        sent = await reading.body(request)
+        entry = await self._service.revoke(reading.text(sent, "kind"), reading.text(sent, "value"))
         return _json(entry.to_json(), 201)
 
     async def activity(self, request: Request) -> Response:
-        edge = await self._access.node(_proof(request), "edge")
-        seen = _activity(_object(await _body(request), "sessions"))
+        edge = await self._access.node(reading.proof(request), "edge")
+        seen = reading.activity(reading.member(await reading.body(request), "sessions"))
         await self._service.add_activity(edge.name, seen)
         return Response(status_code=204)
 
     async def new_generation(self, request: Request) -> Response:
-        await self._access.node(_proof(request), "origin")
-        made = await self._service.new_generation(_text(await _body(request), "asset"))
+        await self._access.node(reading.proof(request), "origin")
+        made = await self._service.new_generation(reading.text(await reading.body(request), "asset"))
         return _json(made.to_json(), 201)
 
     async def publish(self, request: Request) -> Response:
-        await self._access.node(_proof(request), "origin")
+        await self._access.node(reading.proof(request), "origin")
         asset, generation = request.path_params["asset"], request.path_params["generation"]
         if not generation.isdecimal() or len(generation) > 15:
             raise Problem("bad_request", "A generation is a number.")
-        body = await _body(request)
-        pace = _object(body, "pace") if body.get("pace") is not None else None
+        sent = await reading.body(request)
+        pace = reading.member(sent, "pace") if sent.get("pace") is not None else None
         await self._service.publish(asset, int(generation), pace)
         return Response(status_code=204)
 
     async def delete_asset(self, request: Request) -> Response:
-        await self._access.node_or_admin(_proof(request), "origin")
+        await self._access.node_or_admin(reading.proof(request), "origin")
         await self._service.delete_asset(request.path_params["asset"])
         return Response(status_code=204)
 
@@ -201,68 +203,23 @@ def _json(value: dict[str, Any], status: int = 200) -> Response:
     return JSONResponse(value, status, {"cache-control": "no-store", "x-content-type-options": "nosniff"})
 
 
-def _proof(request: Request) -> str | None:
-    return request.headers.get("authorization")
-
-
-async def _body(request: Request) -> dict[str, Any]:
-    """The JSON object sent; nothing is an empty one. Problem too_large beyond MAX_BODY, else bad_request."""
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MAX_BODY:
-            raise Problem("too_large", f"A request body has at most {MAX_BODY} bytes.")
+async def _while_there(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """What the work gives; ClientDisconnect, and the work is ended, when the asker goes away before."""
+    doing, leaving = asyncio.create_task(work), asyncio.create_task(_gone(request))
     try:
-        return strict_object(bytes(data)) if data else {}
-    except ValueError as exc:
-        raise Problem("bad_request", "The body must be one JSON object.", detail=str(exc)[:200]) from exc
+        await asyncio.wait((doing, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            raise ClientDisconnect
+        return doing.result()
+    finally:
+        for task in (doing, leaving):
+            task.cancel()
+        await asyncio.gather(doing, leaving, return_exceptions=True)
 
 
-def _text(body: dict[str, Any], name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str):
-        raise Problem("bad_request", f"The body needs {name}, a string.")
-    return value
-
-
-def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
-    value = body.get(name)
-    if not isinstance(value, dict):
-        raise Problem("bad_request", f"The body needs {name}, an object.")
-    return value
-
-
-def _number(request: Request, name: str, default: float) -> float:
-    try:
-        value = float(request.query_params.get(name, default))
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < 2**53:
-        raise Problem("bad_request", f"{name} is a number from 0.")
-    return value
-
-
-def _activity(sessions: dict[str, Any]) -> dict[str, Activity]:
-    if not all(_SID.fullmatch(sid) for sid in sessions):
-        raise Problem("bad_request", "Activity is of sessions, by their IDs.")
-    try:
-        return {
-            sid: Activity(
-                _count(seen["at"]),
-                int(_count(seen["requests"])),
-                int(_count(seen["bytes"])),
-                _count(seen["media_s"]),
-            )
-            for sid, seen in sessions.items()
-        }
-    except (KeyError, TypeError, ValueError, OverflowError) as exc:
-        raise Problem("bad_request", "Activity is at, requests, bytes, media_s for each session.") from exc
-
-
-def _count(value: Any) -> float:
-    if isinstance(value, bool) or not 0 <= float(value) < MAX_COUNT:
-        raise ValueError("not a count")
-    return float(value)
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _lifespan(service: KeysService) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:

@@ -106,7 +106,7 @@ class KeysClient:
         return _typed(Entry.from_json, await self._ask("POST", "/v1/revocations", body))
 
     async def tell_activity(self, seen: Mapping[str, Activity]) -> None:
-        """Tell what was seen of sessions, by sid, since it was last told. At most 400 sessions a call."""
+        """Tell what was seen of sessions, by sid, since it was last told. At most 500 sessions a call."""
         body = {"sessions": {sid: asdict(activity) for sid, activity in seen.items()}}
         await self._send("POST", "/v1/activity", body)
 

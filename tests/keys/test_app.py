@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import logging
@@ -15,9 +16,10 @@ from httpx_aiohttp import AiohttpTransport
 from sqlalchemy import text
 
 from keys import sign_url
-from keys.app import MAX_BODY
 from keys.container import split_token
 from keys.nodes import NodeIdentity
+from keys.reading import MAX_BODY
+from keys.revocation import Feed
 from keys.secrets import Secrets
 from keys.service import KeysService
 from keys.stores import Stores
@@ -299,6 +301,25 @@ async def test_an_unforeseen_error_tells_its_id_and_nothing_else(
     assert b"Traceback" not in answer.content
     assert body["id"] in caplog.text
     assert "the canary in the detail" in caplog.text
+
+
+async def test_a_poll_whose_asker_went_away_is_held_no_longer(
+    http: httpx.AsyncClient, service: KeysService, edge: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, ended = asyncio.Event(), asyncio.Event()
+
+    async def hold(after: int, wait_s: float) -> Feed:
+        held.set()
+        try:
+            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(service, "revocations", hold)
+    asking = asyncio.create_task(http.get("/v1/revocations?wait=25", headers=edge))
+    await held.wait()
+    asking.cancel()
+    await ended.wait()
 
 
 async def test_a_database_in_trouble_is_unavailable_and_not_an_error(
