@@ -8,8 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from keys import jws
-from keys.jwk import new_private, read_public
+from keys.jwk import new_private, private_jwk, read_public
 from keys.nodes import LIFETIME, SKEW, TYPE, Node, NodeIdentity, verify_node
+from keys.private_file import create_private
 from keys.problems import Problem
 
 NOW = 1_800_000_000.0
@@ -55,6 +56,21 @@ def test_a_broken_identity_is_refused_and_not_replaced(tmp_path: Path, data: str
     with pytest.raises(ValueError, match="not a node's identity"):
         NodeIdentity.load_or_create(path, "edge-1", "edge")
     assert path.read_text() == data
+
+
+def test_a_node_has_an_ed25519_key(tmp_path: Path) -> None:
+    path = tmp_path / "node.json"
+    jwk = private_jwk(new_private("ES256"))
+    path.write_text(json.dumps({"name": "edge-1", "role": "edge", "jwk": jwk}))
+    with pytest.raises(ValueError, match="not a node's identity"):
+        NodeIdentity.load_or_create(path, "edge-1", "edge")
+
+
+def test_two_processes_that_start_at_once_agree_on_one_identity(tmp_path: Path) -> None:
+    path = tmp_path / "node.json"
+    assert create_private(path, b"first")
+    assert not create_private(path, b"second")
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("node.json", b"first")]
 
 
 def test_a_node_is_known_by_its_token_for_a_minute(edge: NodeIdentity) -> None:

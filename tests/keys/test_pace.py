@@ -1,6 +1,8 @@
 """The pace of media: its bound holds against whoever asks, and whoever watches does not meet it."""
 
 import math
+import struct
+import zlib
 from random import Random
 from typing import Any
 
@@ -302,6 +304,23 @@ def test_damaged_bytes_are_an_empty_bucket(state: PaceState, data: st.DataObject
 @given(st.binary(max_size=80))
 def test_any_bytes_are_a_bucket(data: bytes) -> None:
     assert decode(data, NOW).level <= 0
+
+
+HEAD = struct.pack(">ddd", 1.0, NOW, 1.0)
+CRAFTED = {
+    "a level that is no number": struct.pack(">dddBB", math.nan, NOW, 1.0, 0, 0),
+    "more items than there may be": HEAD + bytes([ITEMS + 1, 0]),
+    "more behind the last": HEAD + bytes([0, 0]) + b"more",
+    "an item that is cut": HEAD + bytes([1, 0]) + b"\x01a" + struct.pack(">H", 9) + b"1",
+    "a recent number of no item": HEAD + bytes([0, 1]) + struct.pack(">BI", 3, 1),
+    "an item that is no text": HEAD + bytes([1, 0]) + b"\x01\xff" + struct.pack(">H", 0),
+}
+
+
+@pytest.mark.parametrize("body", CRAFTED.values(), ids=CRAFTED.keys())
+def test_bytes_with_a_right_checksum_and_nonsense_in_them_are_an_empty_bucket(body: bytes) -> None:
+    data = struct.pack(">BI", 1, zlib.crc32(body)) + body
+    assert decode(data, NOW) == PaceState.empty(NOW)
 
 
 def test_a_two_hour_film_fits_half_a_kilobyte() -> None:
