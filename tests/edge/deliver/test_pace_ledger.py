@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 
+from edge.deliver.pace import PaceGate
 from edge.deliver.pace_ledger import MARKER
 from edge.deliver.pace_stores import MemoryPaceStore, RedisPaceStore
 from keys.pace import Pace
@@ -86,6 +87,19 @@ async def test_f12_a_store_that_went_back_in_time_gives_nothing_twice() -> None:
     await paced.aclose()
 
 
+async def test_a_bucket_the_store_forgot_is_known_here_but_has_no_burst_left() -> None:
+    memory, count = MemoryPaceStore(time.monotonic), Counts()
+    paced = gate(memory, count)
+    with ask(paced, 0, SLOW) as grant:
+        assert await grant.wait(5)
+    memory._held.clear()
+    with ask(paced, 1, SLOW) as grant, ask(paced, 0, SLOW) as paid:
+        assert not await grant.wait(0.02)
+        assert paid.granted
+    assert count["pace_data_lost"] == 1
+    await paced.aclose()
+
+
 async def test_f15_a_damaged_bucket_is_an_empty_one_and_mends(connect: Connect) -> None:
     store = connect()
     assert await store.swap("video:viewer", None, os.urandom(40), 60)
@@ -145,6 +159,13 @@ async def test_two_first_workers_agree_on_one_marker() -> None:
     await paced.aclose()
 
 
+async def _settled(paced: PaceGate) -> bool:
+    """Once no look is under way."""
+    while any(lane.task is not None for lane in paced._lanes.values()):
+        await asyncio.sleep(0)
+    return True
+
+
 async def test_who_left_before_the_look_is_not_charged() -> None:
     release = asyncio.Event()
 
@@ -160,6 +181,7 @@ async def test_who_left_before_the_look_is_not_charged() -> None:
         await store.changed.wait()
     assert not grant.granted
     release.set()
+    assert await asyncio.wait_for(_settled(paced), 5)
     with ask(paced, 1, SLOW) as grant:
         assert await grant.wait(5)
     with ask(paced, 0, SLOW) as grant:
