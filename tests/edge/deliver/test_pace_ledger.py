@@ -4,7 +4,6 @@ import asyncio
 import os
 import time
 
-from edge.deliver.pace import PaceGate
 from edge.deliver.pace_ledger import MARKER
 from edge.deliver.pace_stores import MemoryPaceStore, RedisPaceStore
 from keys.pace import Pace
@@ -159,13 +158,6 @@ async def test_two_first_workers_agree_on_one_marker() -> None:
     await paced.aclose()
 
 
-async def _settled(paced: PaceGate) -> bool:
-    """Once no look is under way."""
-    while any(lane.task is not None for lane in paced._lanes.values()):
-        await asyncio.sleep(0)
-    return True
-
-
 async def test_who_left_before_the_look_is_not_charged() -> None:
     release = asyncio.Event()
 
@@ -181,7 +173,7 @@ async def test_who_left_before_the_look_is_not_charged() -> None:
         await store.changed.wait()
     assert not grant.granted
     release.set()
-    assert await asyncio.wait_for(_settled(paced), 5)
+    await asyncio.gather(*(lane.task for lane in paced._lanes.values() if lane.task is not None))
     with ask(paced, 1, SLOW) as grant:
         assert await grant.wait(5)
     with ask(paced, 0, SLOW) as grant:
