@@ -83,7 +83,7 @@ class EdgeApp:
         """
         self.settings = settings
         self._resources = resources
-        self._trusted = trusted
+        self.trusted = trusted
         self.revocations = Revocations(
             keys, now=now, clock=clock, running_sessions_s=settings.running_sessions_s
         )
@@ -162,7 +162,7 @@ class EdgeApp:
 
     @asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:
-        runs = (self._trusted.run, self.revocations.run, self._leases.run, self.activity.run)
+        runs = (self.trusted.run, self.revocations.run, self._leases.run, self.activity.run)
         tasks = [asyncio.create_task(_kept_running(run)) for run in runs]
         try:
             yield

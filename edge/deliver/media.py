@@ -28,10 +28,8 @@ from keys.leases import Lease
 from keys.problems import Problem
 
 ASKING: Final = ("GET", "HEAD")
-TOLD: Final = {"bad_request", "forbidden", "expired", "limit", "revoked", "method_not_allowed"} | {
-    "bad_upstream",
-    "unavailable",
-}
+STRANGERS: Final = ("bad_request", "forbidden", "expired", "limit", "revoked", "method_not_allowed")
+TROUBLE: Final = ("bad_upstream", "unavailable")
 
 log = logging.getLogger("sluice.edge.media")
 
@@ -149,10 +147,10 @@ def _refusal(exc: Exception, method: str) -> Answer:
 
 
 def _for_viewer(problem: Problem) -> Problem:
-    """What a stranger is told of a problem that may come from keys or the origin: never who we are to them."""
+    """What a stranger is told of a problem of keys or the origin: never who we are to them."""
     if problem.code == "not_found":  # strangers do not learn what there is
         code = "forbidden"
-    elif problem.code in TOLD:
+    elif problem.code in (*STRANGERS, *TROUBLE):
         code = problem.code
     else:
         code = "unavailable"  # such as this node's own token being refused

@@ -3,6 +3,7 @@
 `edge.cache.library.Library` and `edge.deliver.pace.PaceGate` fit; tests bring others.
 """
 
+from types import TracebackType
 from typing import Protocol, Self
 
 from keys.pace import Pace
@@ -45,7 +46,9 @@ class Grant(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(self, *error: object) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 class PaceGate(Protocol):

@@ -216,6 +216,60 @@ async def test_what_keys_thinks_of_this_node_is_not_told_to_viewers(
     assert (answer.status_code, answer.json()["message"]) == (503, "Unavailable.")
 
 
+UNKEYED = [
+    "host",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "forwarded",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-http-method",
+    "x-host",
+    "x-real-ip",
+    "x-forwarded-for",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "pragma",
+    "x-forwarded-server",
+    "x-forwarded-scheme",
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "cookie",
+    "referer",
+    "user-agent",
+    "cache-control",
+    "if-modified-since",
+    "te",
+    "upgrade-insecure-requests",
+    "via",
+    "x-wap-profile",
+    "x-amz-date",
+    "x-original-host",
+    "range",
+    "x-backend-host",
+    "proxy-host",
+    "destination",
+    "x-custom",
+    "cdn-loop",
+    "expect-ct",
+]
+
+
+async def test_t6_no_header_changes_what_others_get(edge: World, client: httpx.AsyncClient) -> None:
+    url = edge.session() + "720p/index.m3u8"
+    for name in UNKEYED:
+        poisoned = await client.get(url, headers={name: "evil.test"})
+        clean = await client.get(url)
+        assert (poisoned.status_code, poisoned.content) == (clean.status_code, clean.content)
+        assert "evil" not in str(poisoned.headers)
+        assert "evil" not in (await client.get(edge.link(), headers={name: "evil.test"})).headers["location"]
+
+
 async def test_h16_methods(edge: World, client: httpx.AsyncClient) -> None:
     for method in ("POST", "PUT", "DELETE", "PATCH", "TRACE"):
         answer = await client.request(method, edge.session() + SEGMENT)

@@ -1,4 +1,4 @@
-"""Segments over a real socket: encrypted per session, whole or visibly broken, ranged, tagged, held for the pace."""
+"""Segments over a real socket: per session, whole or visibly broken, ranged, tagged, held for the pace."""
 
 import asyncio
 from dataclasses import replace
