@@ -22,7 +22,7 @@ export function renderAssets(assets, edges, refresh) {
   document.getElementById("no-assets").hidden = assets.length > 0;
   const stored = assets.reduce((sum, asset) => sum + (asset.bytes || 0), 0);
   const films = assets.length === 1 ? "1 film" : `${assets.length} films`;
-  setText(document.getElementById("library-sum"), assets.length ? `${films} · ${bytes(stored)} stored` : "");
+  setText(document.getElementById("library-sum"), assets.length ? [films, stored ? `${bytes(stored)} stored` : ""].filter(Boolean).join(" · ") : "");
 }
 
 function card(edges, refresh) {
