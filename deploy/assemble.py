@@ -233,9 +233,12 @@ def _token(layout: Layout, name: str) -> str:
 
 
 def _json(path: Path | None) -> dict[str, Any]:
-    found = json.loads(path.read_text()) if path else {}
+    try:
+        found = json.loads(path.read_text()) if path else {}
+    except ValueError as error:
+        raise ValueError(f"issuers: {path} is not JSON: {error}.") from error
     if not isinstance(found, dict):
-        raise ValueError(f"issuers: {path} must hold a JSON object")
+        raise ValueError(f"issuers: {path} must hold a JSON object.")
     return found
 
 

@@ -51,7 +51,7 @@ def main() -> int:
     except NotRunning as error:
         return _told(str(error), NOTHING_RUNS)
     except ChildFailed as error:
-        return _told(str(error), FAILED)
+        return _told(str(error), USAGE if error.usage else FAILED)
     except Problem as problem:
         return _told(problem.message, FAILED)
     return result if isinstance(result, int) else 0

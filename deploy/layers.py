@@ -58,7 +58,7 @@ def _file(said: Mapping[str, Any]) -> Path | None:
     named = said.get("config")
     if named:
         if not Path(named).is_file():
-            raise SettingError(f"config: there is no file {named}.")
+            raise SettingError(f"config: there is no file {str(named)!r}.")
         return Path(named)
     usual = Path(said.get("data", Settings.model_fields["data"].default)) / "sluice.toml"
     return usual if usual.is_file() else None

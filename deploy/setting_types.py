@@ -46,6 +46,12 @@ def _database(value: str) -> str:
     return value
 
 
+def _existing(value: Path) -> Path:
+    if not value.is_file():
+        raise ValueError(f"there is no file {str(value)!r}")
+    return value
+
+
 def _node_name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", value):
         raise ValueError(f"{value!r} is no name; use up to 40 of a-z, 0-9, ., _ and -")
@@ -90,6 +96,7 @@ Level = Annotated[Literal["debug", "info", "warning", "error"], "choice"]
 Count = Annotated[int, "number"]
 Number = Annotated[float, "number"]
 Switch = Annotated[bool, "yes/no"]
-File = Annotated[Path, "path"]
+Folder = Annotated[Path, "path"]
+File = Annotated[Path, AfterValidator(_existing), "path"]
 Text = Annotated[str, AfterValidator(_node_name), "text"]
 Host = Annotated[str, AfterValidator(_host), "IP address"]

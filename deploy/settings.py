@@ -17,6 +17,7 @@ from deploy.setting_types import (
     Database,
     Duration,
     File,
+    Folder,
     Host,
     Level,
     Networks,
@@ -45,7 +46,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    data: File = _row(
+    data: Folder = _row(
         Path("data"), "", ALL, "directory that holds everything: secrets, databases, media, logs"
     )
     config: File | None = _row(None, "", ALL, "settings file; otherwise sluice.toml in the data directory")
@@ -100,7 +101,7 @@ class Settings(BaseModel):
         "", "", ("edge",), "Redis server program; otherwise one on the PATH, else the embedded one"
     )
     l1_memory: Size = _row("512M", "bytes", ("edge",), "RAM of the first cache level, for each edge")
-    l1_dir: File = _row(SHARED_MEMORY, "", ("edge",), "tmpfs that holds the first cache level")
+    l1_dir: Folder = _row(SHARED_MEMORY, "", ("edge",), "tmpfs that holds the first cache level")
 
     ffmpeg: Program = _row("", "", ("origin",), "ffmpeg program; otherwise the one of its Python package")
     require_jail: Switch = _row(

@@ -30,6 +30,10 @@ class Stopped(Exception):
 class ChildFailed(Exception):
     """A child can never run: wrong settings, or no program. The text is for the operator."""
 
+    def __init__(self, reason: str, *, usage: bool = False) -> None:
+        super().__init__(reason)
+        self.usage = usage  # whether it was the settings
+
 
 def backoff_s(failures: int) -> float:
     """Seconds to wait before the start that follows this many quick deaths in a row (0 for none)."""
@@ -47,7 +51,7 @@ class Supervisor:
         echo: bool = False,
         grace_s: float = GRACE_S,
     ) -> None:
-        """`ended` is set when all must end: by a signal, or here. `echo` copies what children say to stderr."""
+        """`ended` is set when all must end, by a signal or here; `echo` copies children's words to stderr."""
         self._logs = logs
         self._echo = echo
         self._grace_s = grace_s
@@ -56,6 +60,7 @@ class Supervisor:
         self._stopping = False
         self.ended = ended or asyncio.Event()
         self.failed: str | None = None
+        self.usage = False  # whether a child's settings were why it failed
         self.restarts: dict[str, int] = {}
 
     def add(self, specs: Sequence[ChildSpec]) -> None:
@@ -72,7 +77,7 @@ class Supervisor:
         deadline = asyncio.get_running_loop().time() + timeout_s
         while not await answers():
             if self.failed:
-                raise ChildFailed(self.failed)
+                raise ChildFailed(self.failed, usage=self.usage)
             if self.ended.is_set():
                 raise Stopped
             if asyncio.get_running_loop().time() > deadline:
@@ -131,6 +136,7 @@ class Supervisor:
         last = await self._copy_output(process, log)
         code = await process.wait()
         if code == USAGE and not self._stopping:
+            self.usage = True
             self._give_up(last or f"{spec.name} refused its settings")
         return code
 

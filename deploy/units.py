@@ -34,19 +34,24 @@ def size_bytes(text: str) -> int:
 def show_seconds(value: float) -> str:
     """A duration in seconds as a person writes it: 21600 as "6h", 90 as "90s", 0.1 as "100ms"."""
     if 0 < value < 1:
-        return f"{value * 1000:g}ms"
+        return f"{_plain(value * 1000)}ms"
     for unit in ("d", "h", "m"):
         if value >= _SECONDS[unit] and value % _SECONDS[unit] == 0:
-            return f"{value / _SECONDS[unit]:g}{unit}"
-    return f"{value:g}s"
+            return f"{_plain(value / _SECONDS[unit])}{unit}"
+    return f"{_plain(value)}s"
 
 
 def show_bytes(value: int) -> str:
     """A size in bytes as a person writes it, exact where it can be: 536870912 as "512M"."""
     for unit in ("T", "G", "M", "K"):
         if value >= _BYTES[unit] and value % (_BYTES[unit] // 4) == 0:
-            return f"{value / _BYTES[unit]:g}{unit}"
+            return f"{_plain(value / _BYTES[unit])}{unit}"
     return str(value)
+
+
+def _plain(value: float) -> str:
+    """The number in full, without an exponent or needless zeros."""
+    return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def human_bytes(value: float) -> str:

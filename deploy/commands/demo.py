@@ -30,7 +30,8 @@ DEFAULTS: Final = {
     "key_period": "12s",  # short, so that keys are seen to change
     "pace_burst": "20s",  # short, so that pacing is seen
 }
-SAMPLE: Final = "sluice-film"
+SAMPLE: Final = "a-day-at-sea"
+SAMPLE_TITLE: Final = "A day at sea"
 
 
 @click.command()
@@ -98,21 +99,24 @@ async def _sample(settings: Settings, console: Console, ended: asyncio.Event) ->
 
 def _ingested(system: System, source: Path) -> str:
     """The asset of this file: the one there is, else ingested now."""
+    title = SAMPLE_TITLE if source.stem == SAMPLE else source.stem
     with Operator(system.layout.data) as operator:
         for each in operator.origin("GET", "/v1/assets")["assets"]:
-            same = each["source_name"] == source.name and each["upload_bytes"] == source.stat().st_size
+            same = each["title"] == title and each["upload_bytes"] == source.stat().st_size
             if same and each["state"] == "published":
                 return str(each["id"])
             if same and each["state"] in ("queued", "ingesting"):
                 media.ingest(operator, each["id"])
                 return str(each["id"])
-        asset = media.upload(operator, source)
+        asset = media.upload(operator, source, title=title)
         media.ingest(operator, asset)
         return asset
 
 
 def _show(system: System, asset: str, console: Console) -> None:
     data = system.layout.data
+    usual = Path(".venv/bin/sluice")
+    sluice = str(usual) if usual.exists() else "sluice"
     edges = list(system.settings.public_bases)
     signed = links.make_link(data, asset, edges)
     token = secret_files.read_token(system.layout.secrets / secret_files.ADMIN_TOKEN)
@@ -122,8 +126,8 @@ def _show(system: System, asset: str, console: Console) -> None:
         ("For VLC, mpv or ffmpeg", signed),
         ("Admin: films, viewers, links", f"{system.addresses['admin']}/#token={token}"),
         ("Upload a film of yours", f"{system.addresses['origin']}/upload (signed in by the admin page)"),
-        ("Another link", f".venv/bin/sluice link {asset} --data {where} --viewer you --watch"),
-        ("Who watches", f".venv/bin/sluice sessions --data {where}"),
+        ("Another link", f"{sluice} link {asset} --data {where} --viewer you --watch"),
+        ("Who watches", f"{sluice} sessions --data {where}"),
     )
     console.print(Rule(f"Sluice plays “{asset}”"))
     for name, value in rows:

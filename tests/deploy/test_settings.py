@@ -36,7 +36,7 @@ def test_a_named_settings_file_is_read_instead_and_must_exist(tmp_path: Path) ->
         ({"key_period": "12 parsecs"}, {}, "--key-period: .*parsecs"),
         ({"host": "0.0.0.0"}, {}, "public-edges: "),
         ({"redis": "mysql://x"}, {}, "--redis: "),
-        ({"tls_cert": "x.pem"}, {}, "tls-cert and tls-key"),
+        ({"tls_cert": __file__}, {}, "tls-cert and tls-key"),
         ({}, {"SLUICE_PORT_BAES": "1"}, "SLUICE_PORT_BAES: .*SLUICE_PORT_BASE"),
         ({}, {"SLUICE_LOG_LEVEL": "loud"}, "SLUICE_LOG_LEVEL: .*loud"),
         ({"public_edges": "http://a,http://b"}, {}, "2 addresses for 1 edges"),
@@ -57,7 +57,7 @@ def test_an_unknown_line_in_the_file_is_named_with_the_file(tmp_path: Path) -> N
 
 
 def test_settings_reach_a_child_unchanged() -> None:
-    found = load({"key_period": "12s", "trusted_proxies": "10.0.0.0/8,::1", "keys_url": "http://k:1"}, {})
+    found = load({"key_period": "12s", "trusted_proxies": "10.0.0.0/8,::1", "keys_url": "https://k:1"}, {})
     assert Settings.model_validate_json(found.model_dump_json()) == found
 
 
