@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from keys.problems import Problem
 
@@ -70,27 +70,26 @@ async def run_jailed(
     stdin_fd: int,
     limits: Limits,
     reads: Iterable[str | Path] = (),
-    pass_fds: Sequence[int] = (),
+    pass_files: Sequence[IO[bytes]] = (),
     require_jail: bool = False,
 ) -> Outcome:
     """Runs `argv` (its first item an absolute path) to its end, in jail.
 
     `reads` are files and directories it may read besides its own binary and the system's libraries.
-    `pass_fds` keep their numbers in the program and are closed here as soon as it has them, so that readers
+    `pass_files` keep their numbers in the program and are closed here as soon as it has them, so that readers
     at the other ends see it finish. Problem unavailable when `require_jail` is set and files and network
     cannot both be shut.
     """
-    report, report_write = os.pipe()
-    try:
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as report:
+        told = os.fdopen(write, "wb")
         try:
-            spec = _spec(argv, limits, reads, report_write, require_jail)
-            process = await _start(spec, argv, stdin_fd, (*pass_fds, report_write))
+            spec = _spec(argv, limits, reads, write, require_jail)
+            process = await _start(spec, argv, stdin_fd, [file.fileno() for file in (*pass_files, told)])
         finally:
-            for fd in (*pass_fds, report_write):
-                os.close(fd)
+            for file in (*pass_files, told):
+                file.close()
         outcome = await _watch(process, report, limits)
-    finally:
-        os.close(report)
     if outcome.status == EXIT_REFUSED and require_jail:
         raise Problem(
             "unavailable",
@@ -161,7 +160,7 @@ async def _start(
     )
 
 
-async def _watch(process: asyncio.subprocess.Process, report: int, limits: Limits) -> Outcome:
+async def _watch(process: asyncio.subprocess.Process, report: IO[bytes], limits: Limits) -> Outcome:
     """Reads what the process says until it ends, or its budget or this task does."""
     assert process.stdout is not None and process.stderr is not None
     over_time = False
@@ -180,7 +179,7 @@ async def _watch(process: asyncio.subprocess.Process, report: int, limits: Limit
         status=process.returncode if process.returncode is not None else -signal.SIGKILL,
         stdout=stdout[:STDOUT_LIMIT],
         stderr_tail=stderr.decode("utf-8", "replace"),
-        level=_level(os.read(report, 4096)),
+        level=_level(report.read(4096)),
         over_time=over_time,
         over_talk=len(stdout) > STDOUT_LIMIT,
     )

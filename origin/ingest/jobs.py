@@ -126,8 +126,11 @@ class Jobs:
                 await asyncio.wait([job])
             finally:
                 job.cancel()  # does nothing unless the worker itself was stopped
-                await asyncio.gather(job, return_exceptions=True)
-                del self._active[id]
+                [failure] = await asyncio.gather(job, return_exceptions=True)
+                if isinstance(failure, Exception):  # the catalogue itself failed; the next start takes it up
+                    _LOG.error("%s was left in the middle", id, exc_info=failure)
+                if self._active.get(id) is job:
+                    del self._active[id]
 
     async def _stop(self, id: str) -> None:
         """Ends the asset's job, if it has one, and waits until what it made is gone."""

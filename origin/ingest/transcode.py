@@ -9,11 +9,12 @@ less than a frame.
 """
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, NamedTuple
 
 from keys.problems import Problem
 from origin.ingest.jail import GIB, Limits, Outcome, run_jailed
@@ -54,6 +55,7 @@ class Budget:
     memory_bytes: int = 4 * GIB
     least_s: float = 600  # wall clock for the shortest film
     per_media_s: float = 60  # and for each second of media
+    stall_s: float = 600  # without any step forward
 
     def limits(self, duration_s: float, cpus: int) -> Limits:
         """The jail's limits for a film of that duration."""
@@ -154,31 +156,46 @@ async def transcode(
 ) -> None:
     """Runs it to the end. What `sink` raises stops it; Problem not_media or too_large when it cannot."""
     names = [rung.id for rung in ladder.video] + [sound.id for sound in ladder.audio]
-    pipes = {name: os.pipe() for name in (*names, "")}  # "" is the progress
-    writes = {name: write for name, (_, write) in pipes.items()}
-    command = arguments(ffmpeg, probe, ladder, wishes, writes, writes[""])
     limits = budget.limits(probe.duration, os.cpu_count() or 1)
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for name in names:
-                tasks.create_task(_drain(pipes[name][0], name, sink))
-            tasks.create_task(_follow(pipes[""][0], probe.duration, progress))
-            run = tasks.create_task(_run(source, command, limits, tuple(writes.values()), require_jail))
-    except BaseExceptionGroup as group:
-        raise _first(group) from group
+    with contextlib.ExitStack() as files:
+        pipes = {name: _pipe(files) for name in (*names, "")}  # "" is the progress
+        numbers = {name: pipe.write.fileno() for name, pipe in pipes.items()}
+        command = arguments(ffmpeg, probe, ladder, wishes, numbers, numbers[""])
+        inputs = [pipe.write for pipe in pipes.values()]
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for name in names:
+                    tasks.create_task(_drain(pipes[name].read, name, sink))
+                tasks.create_task(_follow(pipes[""].read, probe.duration, progress, budget.stall_s))
+                run = tasks.create_task(_run(source, command, limits, inputs, require_jail))
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
     _judge(run.result())
 
 
+class _Pipe(NamedTuple):
+    read: IO[bytes]
+    write: IO[bytes]
+
+
+def _pipe(files: contextlib.ExitStack) -> _Pipe:
+    read, write = os.pipe()
+    return _Pipe(
+        files.enter_context(os.fdopen(read, "rb", buffering=0)),
+        files.enter_context(os.fdopen(write, "wb", buffering=0)),
+    )
+
+
 async def _run(
-    source: Path, command: list[str], limits: Limits, pass_fds: tuple[int, ...], require_jail: bool
+    source: Path, command: list[str], limits: Limits, pass_files: Sequence[IO[bytes]], require_jail: bool
 ) -> Outcome:
     with source.open("rb") as file:
         return await run_jailed(
-            command, stdin_fd=file.fileno(), limits=limits, pass_fds=pass_fds, require_jail=require_jail
+            command, stdin_fd=file.fileno(), limits=limits, pass_files=pass_files, require_jail=require_jail
         )
 
 
-async def _drain(pipe: int, name: str, sink: Sink) -> None:
+async def _drain(pipe: IO[bytes], name: str, sink: Sink) -> None:
     reader, transport = await _reader(pipe)
     try:
         while piece := await reader.read(PIECE):
@@ -187,16 +204,28 @@ async def _drain(pipe: int, name: str, sink: Sink) -> None:
         transport.close()
 
 
-async def _follow(pipe: int, duration_s: float, progress: Callable[[Progress], None]) -> None:
-    """Reads ffmpeg's `key=value` lines; each block ends with the key `progress`."""
+async def _follow(
+    pipe: IO[bytes], duration_s: float, progress: Callable[[Progress], None], stall_s: float
+) -> None:
+    """Reads ffmpeg's `key=value` lines; a block ends with `progress`. Problem if it gets no further."""
     reader, transport = await _reader(pipe)
     block: dict[str, str] = {}
+    step, moved = "", asyncio.get_running_loop().time()
     try:
-        while line := await reader.readline():
+        while line := await asyncio.wait_for(reader.readline(), stall_s):
             key, _, value = line.decode("ascii", "replace").strip().partition("=")
             block[key] = value
             if key == "progress":
                 progress(read_progress(block, duration_s))
+                now = asyncio.get_running_loop().time()
+                if step != (
+                    step := f"{block.get('frame')} {block.get('total_size')} {block.get('out_time_us')}"
+                ):
+                    moved = now
+                elif now - moved > stall_s:
+                    raise TimeoutError
+    except TimeoutError as exc:
+        raise Problem("too_large", TOO_LONG, detail=f"ffmpeg got no further for {stall_s:g} s") from exc
     finally:
         transport.close()
 
@@ -216,11 +245,10 @@ def _number(text: str) -> float:
         return 0.0
 
 
-async def _reader(pipe: int) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
+async def _reader(pipe: IO[bytes]) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
     reader = asyncio.StreamReader(limit=PIECE)
-    file = os.fdopen(pipe, "rb", buffering=0)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), file
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
     )
     return reader, transport
 

@@ -1,8 +1,11 @@
 """Whole ways: real clips in, what a viewer decodes out."""
 
+import array
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
+import av
 import pytest
 
 from origin.ingest.ladder import Wishes
@@ -198,3 +201,34 @@ async def test_no_plain_media_rests_in_the_store(bench: Bench) -> None:
     for path in (path for path in Path(bench.root / "blobs").rglob("*") if path.is_file()):
         stored = path.read_bytes()
         assert not any(piece in stored for piece in probes)
+
+
+async def test_sound_and_picture_stay_in_time(bench: Bench) -> None:
+    """Black and silent for a second, then white and loud: both are found at 1 s again, to the frame."""
+    clip = make_clip(
+        bench.root / "a.mp4",
+        *(
+            "-f",
+            "lavfi",
+            "-t",
+            "2",
+            "-i",
+            "color=black:size=160x90:rate=25,drawbox=color=white:t=fill:enable='gte(t,1)'",
+        ),
+        *("-f", "lavfi", "-t", "2", "-i", "aevalsrc='if(gte(t,1),sin(2764*t),0)':sample_rate=48000"),
+        *(*X264, *AAC),
+    )
+    asset = await bench.ingest(clip)
+    with av.open(io.BytesIO(await bench.media(asset, asset.renditions[0])), "r") as video:
+        white = next(frame.time for frame in video.decode(video=0) if bytes(frame.planes[0])[0] > 128)
+    with av.open(io.BytesIO(await bench.media(asset, "audio")), "r") as audio:
+        loud = next(time for frame in audio.decode(audio=0) if (time := _loud_at(frame)) is not None)
+    assert white == pytest.approx(1.0)
+    assert loud == pytest.approx(1.0, abs=0.005)
+
+
+def _loud_at(frame: av.AudioFrame) -> float | None:
+    """Seconds of the first sample over a twentieth of full scale."""
+    samples = array.array("f", bytes(frame.planes[0]))
+    found = next((n for n, sample in enumerate(samples) if abs(sample) > 0.05), None)
+    return None if found is None or frame.time is None else frame.time + found / frame.sample_rate

@@ -6,8 +6,9 @@ import re
 import signal
 import sys
 import sysconfig
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -27,7 +28,7 @@ async def closed() -> None:
         pytest.skip(f"this machine's jail reaches only {level}")
 
 
-async def python(code: str, *, limits: Limits = QUICK, pass_fds: tuple[int, ...] = ()) -> Outcome:
+async def python(code: str, *, limits: Limits = QUICK, pass_files: Sequence[IO[bytes]] = ()) -> Outcome:
     """Runs Python code in jail, with its own library to read."""
     interpreter = Path(sys.executable).resolve()
     return await run_jailed(
@@ -35,7 +36,7 @@ async def python(code: str, *, limits: Limits = QUICK, pass_fds: tuple[int, ...]
         stdin_fd=asyncio.subprocess.DEVNULL,
         limits=limits,
         reads=LIBRARY,
-        pass_fds=pass_fds,
+        pass_files=pass_files,
         require_jail=True,
     )
 
@@ -172,7 +173,9 @@ async def test_t13_a_flood_of_words_ends_it_and_only_the_tail_is_kept() -> None:
 async def test_t13_cancelling_the_caller_kills_the_program() -> None:
     read, write = os.pipe()
     run = asyncio.create_task(
-        python(f"import os, time; os.write({write}, b'up'); time.sleep(60)", pass_fds=(write,))
+        python(
+            f"import os, time; os.write({write}, b'up'); time.sleep(60)", pass_files=[os.fdopen(write, "wb")]
+        )
     )
     assert await asyncio.to_thread(os.read, read, 2) == b"up"
     run.cancel()
