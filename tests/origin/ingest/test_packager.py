@@ -1,0 +1,112 @@
+"""A generation is filled with exactly what came, or not at all."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from keys.problems import Problem
+from origin.ingest.ladder import AudioRung, Ladder, VideoRung
+from origin.ingest.packager import Generation, Packager
+from origin.media.asset import read_descriptor
+from origin.media.boxes import BadMedia
+from tests.origin.ingest.bench import AAC, X264, Bench, film, make_clip, tone
+
+VIDEO = VideoRung("720p", 160, 90, 100_000, 120_000, 100_000)
+SMALL = VideoRung("360p", 80, 46, 100_000, 120_000, 100_000)
+SOUND = AudioRung("audio", 0, 2, 48000, 128_000, "en", "English")
+FLAGS = ["-movflags", "+cmaf+delay_moov+frag_keyframe+skip_trailer", "-f", "mp4"]
+
+
+def stream(root: Path, seconds: str = "2", interval: str = "25") -> bytes:
+    """Fragmented MP4 of a film, a segment a second."""
+    clip = make_clip(
+        root / f"{seconds}-{interval}.mp4", *film(seconds=seconds), *X264, "-g", interval, *FLAGS
+    )
+    return clip.read_bytes()
+
+
+async def packager(bench: Bench, *video: VideoRung, audio: tuple[AudioRung, ...] = ()) -> Packager:
+    """A packager of generation 1 of `film`."""
+    bench.keys.made["film", 1] = os.urandom(32)
+    await bench.catalogue.create(id="film", source_name="film.mp4")
+    return again(bench, *video, audio=audio)
+
+
+def again(bench: Bench, *video: VideoRung, audio: tuple[AudioRung, ...] = ()) -> Packager:
+    """Another one of the same generation."""
+    return Packager(
+        Generation("default", "film", 1, bench.keys.made["film", 1]),
+        Ladder(video, audio, Fraction(25), 1),
+        blobs=bench.blobs,
+        records=bench.catalogue,
+        signer=bench.identity.private,
+    )
+
+
+async def test_bytes_in_any_pieces_make_the_same_objects(bench: Bench) -> None:
+    data = stream(bench.root)
+    packing = await packager(bench, VIDEO)
+    for start in range(0, len(data), 997):
+        await packing.take("720p", data[start : start + 997])
+    descriptor = await packing.finish(title="Film", period_segments=15)
+    assert [descriptor.renditions[0].seconds(n) for n in range(2)] == [1.0, 1.0]
+    text = await bench.stored("film", 1, "asset", "asset.json")
+    assert read_descriptor(text, [bench.identity.private.public_key()], "film", 1) == descriptor
+    stored = sum((bench.root / "blobs" / name).stat().st_size for name in bench.left_behind())
+    assert packing.stored_bytes == stored
+
+
+async def test_sound_and_picture_are_described_by_what_they_are(bench: Bench) -> None:
+    packing = await packager(bench, VIDEO, audio=(SOUND,))
+    await packing.take("720p", stream(bench.root))
+    sound = make_clip(
+        bench.root / "s.mp4", *tone(), *AAC, "-frag_duration", "1000000", *FLAGS[:1], FLAGS[1], *FLAGS[2:]
+    )
+    await packing.take("audio", sound.read_bytes())
+    film_, audio = (await packing.finish(title="Film", period_segments=15)).renditions
+    assert (film_.track, film_.width, film_.frame_rate, film_.channels) == ("video", 160, 25.0, 0)
+    assert (audio.track, audio.channels, audio.sample_rate, audio.language) == ("audio", 2, 48000, "en")
+
+
+async def test_k1_an_object_of_a_generation_is_never_replaced_by_another(bench: Bench) -> None:
+    packing = await packager(bench, VIDEO)
+    await packing.take("720p", stream(bench.root))
+    with pytest.raises(Problem) as refused:
+        await again(bench, VIDEO).take("720p", stream(bench.root, interval="50"))
+    assert refused.value.code == "conflict"
+
+
+async def test_a_stream_that_stays_empty_or_is_cut_is_no_rendition(bench: Bench) -> None:
+    packing = await packager(bench, VIDEO)
+    with pytest.raises(Problem) as refused:
+        await packing.finish(title="Film", period_segments=15)
+    assert refused.value.code == "not_media"
+    await packing.take("720p", stream(bench.root)[:-10])
+    with pytest.raises(BadMedia):
+        await packing.finish(title="Film", period_segments=15)
+
+
+async def test_rungs_whose_segments_do_not_line_up_are_refused(bench: Bench) -> None:
+    packing = await packager(bench, VIDEO, SMALL)
+    await packing.take("720p", stream(bench.root, interval="25"))
+    await packing.take("360p", stream(bench.root, interval="50"))
+    with pytest.raises(BadMedia, match="line up"):
+        await packing.finish(title="Film", period_segments=15)
+
+
+async def test_a_stream_that_does_not_begin_at_0_or_with_a_keyframe_is_refused(bench: Bench) -> None:
+    data = stream(bench.root)
+    first, second = (data.index(b"moof", at) - 4 for at in (0, data.index(b"moof") + 4))
+    packing = await packager(bench, VIDEO)
+    with pytest.raises(BadMedia, match="starts at"):
+        await packing.take("720p", data[:first] + data[second:])
+    halves = make_clip(bench.root / "h.mp4", *film(), *X264, "-g", "50", "-frag_duration", "500000", *FLAGS)
+    with pytest.raises(BadMedia, match="keyframe"):
+        await again(bench, SMALL).take("360p", halves.read_bytes())
+
+
+async def test_what_is_no_mp4_is_refused(bench: Bench) -> None:
+    with pytest.raises(BadMedia):
+        await (await packager(bench, VIDEO)).take("720p", b"#EXTM3U\n" * 100)
