@@ -60,9 +60,18 @@ def test_vlc_plays_every_packaged_frame(
     tmp_path.chmod(0o777)
     for parent in tmp_path.parents[:3]:
         parent.chmod(parent.stat().st_mode | 0o011)
-    out = tmp_path / "vlc.ts"
-    sink = f"#std{{access=file,mux=ts,dst={out}}}"
-    command = ["cvlc", "-I", "dummy", "--no-sout-all", "--sout", sink, system.link(short_film), "vlc://quit"]
+    out = tmp_path / "vlc.mkv"
+    sink = f"#std{{access=file,mux=avformat{{mux=matroska}},dst={out}}}"
+    command = [
+        "cvlc",
+        "-I",
+        "dummy",
+        "--no-sout-all",
+        "--sout",
+        sink,
+        system.link(short_film),
+        "--play-and-exit",
+    ]
     if os.geteuid() == 0:  # VLC refuses to run as root
         command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
     environment = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
