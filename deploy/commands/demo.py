@@ -118,7 +118,7 @@ def _show(system: System, asset: str, console: Console) -> None:
     usual = Path(".venv/bin/sluice")
     sluice = str(usual) if usual.exists() else "sluice"
     edges = list(system.settings.public_bases)
-    signed = links.make_link(data, asset, edges)
+    signed = links.make_link(data, asset, edges, viewer="demo")
     token = secret_files.read_token(system.layout.secrets / secret_files.ADMIN_TOKEN)
     where = data.relative_to(Path.cwd()) if data.is_relative_to(Path.cwd()) else data
     rows = (

@@ -204,7 +204,7 @@ def _clock() -> list[str]:
     ]
     for second in range(DURATION_S):
         face = f"{second // 60}:{second % 60:02}"
-        scale = 9.5
-        drawing = glyphs.text(face, cx - glyphs.width(face, scale) / 2, cy - 3 * scale, scale, 8)
+        scale = 8.2
+        drawing = glyphs.text(face, cx - glyphs.width(face, scale) / 2, cy - 3 * scale, scale, 7)
         events.append(_event(83, second, second + 1, "\\pos(0,0)", drawing))
     return events
