@@ -19,6 +19,7 @@ from typing import Final
 from keys.nodes import NodeIdentity
 from keys.problems import Problem
 from origin.ingest.convert import Converted, Converter, Keys, Settings
+from origin.ingest.jail import jail_level
 from origin.ingest.probe import Probe
 from origin.ingest.progress import Reporter, UnwantedError
 from origin.store.blobs import BlobStore
@@ -60,6 +61,7 @@ class Jobs:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Works while entered: first what an earlier run left, then what is submitted."""
+        _LOG.info("media tools run in jail: %s", await jail_level())
         await self._resume()
         workers = [asyncio.create_task(self._work()) for _ in range(self._concurrency)]
         try:
