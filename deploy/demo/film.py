@@ -1,4 +1,4 @@
-"""Makes the sample film: 96 seconds, 1280 × 720, 25 frames a second, with stereo sound.
+"""Makes the sample film: 72 seconds, 1280 × 720, 25 frames a second, with stereo sound.
 
 Sky from ffmpeg's gradient and noise sources, scenery from `deploy.demo.scenery`, music from a formula.
 """

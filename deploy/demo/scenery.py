@@ -12,7 +12,7 @@ from deploy.demo import blank_font, glyphs
 
 WIDTH: Final = 1280
 HEIGHT: Final = 720
-SCENE_S: Final = 24
+SCENE_S: Final = 18
 FADE_S: Final = 2
 CLOCK: Final = (1010, 215, 128)  # centre and radius of its ring
 
@@ -54,7 +54,7 @@ SCENES: Final = (
         "NIGHT",
         ("050a1f", "0f2347", "24507a"),
         "e9f2ff",
-        (300, 330, 380, 200),
+        (720, 350, 690, 140),
         ("2d5f86", "214a70", "17375a", "0f2643", "08162c"),
     ),
 )
