@@ -131,15 +131,16 @@ def test_every_package_with_code_is_listed_for_installation() -> None:
 
 
 def test_nothing_in_the_repository_names_a_machine_or_an_index() -> None:
-    files = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\0")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("this is no git checkout, so nothing says which files belong to the repository")
+    files = listed.stdout.split("\0")
     wrong = []
     for name in filter(None, files):
         try:
             text = (ROOT / name).read_text()
         except (UnicodeDecodeError, FileNotFoundError):
             continue
-        if re.search(r"(^|[\s\"'`=(:])/(work|root)/|Looking in indexes", text, re.MULTILINE):
+        if re.search(r"(^|[\s\"'`=(:])/(work|root)/|Looking in [i]ndexes", text, re.MULTILINE):
             wrong.append(name)
     assert wrong == []
