@@ -28,6 +28,7 @@ from edge.deliver.leases import Leases, LendsKeys
 from edge.deliver.media import Media
 from edge.deliver.needs import Library, PaceGate
 from edge.deliver.open import Opening, OpensSessions
+from edge.deliver.patience import Patience
 from edge.deliver.playlist import Playlists
 from edge.deliver.revocations import GivesRevocations, Revocations
 from edge.deliver.segment import Segments
@@ -52,6 +53,7 @@ class EdgeSettings:
     framed_by: tuple[str, ...] = ()  # sites that may show the player page in a frame
     trusted_proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For counts
     running_sessions_s: float = 900.0  # how old the revocation feed may be before running sessions stop
+    start_wait_s: float = 10.0  # how long a starting worker waits for its first answers of keys
 
 
 class Keys(LendsKeys, OpensSessions, GivesRevocations, TakesActivity, Protocol):
@@ -87,7 +89,8 @@ class EdgeApp:
         self.revocations = Revocations(
             keys, now=now, clock=clock, running_sessions_s=settings.running_sessions_s
         )
-        self._leases = Leases(keys, clock=clock, count=count)
+        patience = Patience()
+        self._leases = Leases(keys, clock=clock, patience=patience, count=count)
         self.activity = Activity(keys, now=now, count=count)
         authorizer = Authorizer(settings.public_url, trusted, self.revocations, self._leases, now)
         secure = settings.public_url.startswith("https:")
@@ -95,7 +98,7 @@ class EdgeApp:
         self._status = cache_status(settings.node)
         self.media = Media(
             authorizer,
-            Opening(authorizer, keys, count=count),
+            Opening(authorizer, keys, patience, count=count),
             Playlists(library),
             Segments(library, pace, self.activity, node=settings.node, now=now, count=count),
             library,
@@ -165,6 +168,7 @@ class EdgeApp:
         runs = (self.trusted.run, self.revocations.run, self._leases.run, self.activity.run)
         tasks = [asyncio.create_task(_kept_running(run)) for run in runs]
         try:
+            await self._first_answers()
             yield
         finally:
             for task in tasks:
@@ -173,6 +177,15 @@ class EdgeApp:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORDS_S):
                     await self.activity.post()
+
+    async def _first_answers(self) -> None:
+        """Waits until this worker can check tokens: started anew, it takes no request it would refuse.
+
+        Its node's other workers answer meanwhile. With keys away it starts all the same, and says 503.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.start_wait_s):
+                await asyncio.gather(self.trusted.known.wait(), self.revocations.known.wait())
 
 
 async def _kept_running(run: Callable[[], Awaitable[None]]) -> None:

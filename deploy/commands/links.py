@@ -14,13 +14,14 @@ from deploy import units
 from deploy.commands.operator import Operator
 from deploy.commands.options import data_option, parsed
 from deploy.commands.output import print_table
-from deploy.running import find
+from deploy.running import NotRunning, find
 from keys import secrets as secret_files
 from keys.names import asset_id
 from keys.problems import Problem
 from keys.signing import sign_url
 
 LIVE_S: Final = 120.0
+CHECK_S: Final = 3.0
 LOOK_BACK_S: Final = 7 * 24 * 3600
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 _TOKEN: Final = re.compile(r"URISigningPackage=([^/?#&]+)")
@@ -140,8 +141,15 @@ def sessions(everything: bool, data: Path) -> int:
 
 
 def _must_be_published(data: Path, asset: str) -> None:
-    with Operator(data) as operator:
-        state = operator.origin("GET", f"/v1/assets/{asset}")["state"]
+    """Saves a publisher from handing out a dead link. Signing itself needs no origin."""
+    try:
+        with Operator(data) as operator:
+            state = operator.origin("GET", f"/v1/assets/{asset}", timeout=CHECK_S)["state"]
+    except (Problem, NotRunning) as trouble:
+        if isinstance(trouble, Problem) and trouble.code != "unavailable":
+            raise
+        click.echo("The origin does not answer: not checked whether the asset is published.", err=True)
+        return
     if state != "published":
         raise Problem("conflict", f"{asset} is not published: it is {state}.")
 

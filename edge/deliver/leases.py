@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from edge.deliver.counters import Count, ignore
+from edge.deliver.patience import Patience
 from keys.leases import Lease
 from keys.problems import Problem
 
@@ -22,7 +23,6 @@ RENEW_AFTER_S: Final = 5 * 60.0
 STRETCH_S: Final = 10 * 60.0
 IDLE_S: Final = 15 * 60.0  # a lease nobody asks for is let go
 LOOK_EVERY_S: Final = 5.0
-ANSWER_WITHIN_S: Final = 0.9  # a client is told to come again within a second
 REFUSED_FOR_S: Final = 5.0
 MOST_REFUSALS: Final = 10_000
 RENEWALS_AT_ONCE: Final = 16
@@ -51,8 +51,16 @@ class _Held:
 class Leases:
     """All leases of one worker, by session ID."""
 
-    def __init__(self, keys: LendsKeys, *, clock: Callable[[], float], count: Count = ignore) -> None:
+    def __init__(
+        self,
+        keys: LendsKeys,
+        *,
+        clock: Callable[[], float],
+        patience: Patience | None = None,
+        count: Count = ignore,
+    ) -> None:
         self._keys = keys
+        self._patience = patience or Patience()
         self._clock = clock
         self._count = count
         self._held: dict[str, _Held] = {}
@@ -72,11 +80,7 @@ class Leases:
         refused = self._refused.get(sid)
         if refused is not None and self._clock() < refused[1]:
             raise Problem(refused[0].code, detail="remembered refusal")
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):  # the asking itself goes on, for the next try
-                return await asyncio.shield(self._ask_once(sid, token, uri))
-        except TimeoutError:
-            raise Problem("unavailable", detail="keys does not answer in time") from None
+        return await self._patience.wait(self._ask_once(sid, token, uri))
 
     def forget(self, sid: str) -> None:
         """Lets go of a session's keys: it is over or revoked."""

@@ -6,7 +6,6 @@ opens nothing: a link that could be opened answers it with 200 and no body, so l
 single-use link.
 """
 
-import asyncio
 from typing import Final, Protocol
 
 from edge.deliver.answer import Answer, Request
@@ -14,10 +13,10 @@ from edge.deliver.authorize import Authorizer
 from edge.deliver.counters import Count, ignore
 from edge.deliver.headers import PLAYLIST_TYPE, unstored
 from edge.deliver.path import TOKEN_NAME, Route
+from edge.deliver.patience import Patience
 from keys.leases import OpenedSession
 from keys.problems import Problem
 
-ANSWER_WITHIN_S: Final = 0.9  # SECURITY 3.4: with keys away, a new session is refused within a second
 PROTECTION: Final = "aes"
 
 
@@ -32,9 +31,12 @@ class OpensSessions(Protocol):
 class Opening:
     """Answers `main.m3u8` under a link token."""
 
-    def __init__(self, authorizer: Authorizer, keys: OpensSessions, *, count: Count = ignore) -> None:
+    def __init__(
+        self, authorizer: Authorizer, keys: OpensSessions, patience: Patience, *, count: Count = ignore
+    ) -> None:
         self._authorizer = authorizer
         self._keys = keys
+        self._patience = patience
         self._count = count
 
     async def answer(self, route: Route, request: Request) -> Answer:
@@ -50,8 +52,5 @@ class Opening:
         return Answer(302, [(b"location", target.encode("ascii")), *unstored()])
 
     async def _open(self, route: Route, client: str) -> OpenedSession:
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                return await self._keys.open_session(route.token, self._authorizer.uri(route), client)
-        except TimeoutError:
-            raise Problem("unavailable", detail="keys does not answer in time") from None
+        asking = self._keys.open_session(route.token, self._authorizer.uri(route), client)
+        return await self._patience.wait(asking)

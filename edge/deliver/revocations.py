@@ -50,6 +50,7 @@ class Revocations:
         self._running_s = running_sessions_s
         self._wait_s = wait_s
         self._heard: float | None = None  # clock at the last answer
+        self.known = asyncio.Event()  # set at the first answer
 
     def check(
         self,
@@ -97,6 +98,7 @@ class Revocations:
             self.revoked.apply(await self._keys.revocations(0, 0))
         self.revoked.forget(self._now())
         self._heard = self._clock()
+        self.known.set()
 
     def _age(self) -> float:
         return float("inf") if self._heard is None else self._clock() - self._heard

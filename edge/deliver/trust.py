@@ -18,8 +18,10 @@ from keys.problems import Problem
 from keys.tokens import Trust, VerifiedTokens
 
 EVERY_S: Final = 120.0
-AFTER_TROUBLE_S: Final = 2.0
-GAP_S: Final = 10.0  # between two askings for the sake of an unknown key
+AFTER_TROUBLE_S: Final = 0.1  # doubled up to LONGEST_PAUSE_S: a worker that starts must not wait long
+LONGEST_PAUSE_S: Final = 5.0
+GAP_S: Final = 10.0  # between two askings for the sake of an unknown key in a token: anybody can make one
+PACKAGER_GAP_S: Final = 1.0  # the same for a packager's key: only an origin we trust can show one
 
 log = logging.getLogger("sluice.edge.trust")
 
@@ -52,21 +54,21 @@ class TrustedTokens:
         self._gap_s = gap_s
         self._tokens = VerifiedTokens(Trust(()))
         self._packagers: tuple[Ed25519PublicKey, ...] = ()
-        self._known = False
+        self.known = asyncio.Event()  # set at the first answer of keys
         self._asked = float("-inf")
 
     def missing(self) -> str | None:
         """For health: what is missing to check any token."""
-        return None if self._known else "the issuers' keys"
+        return None if self.known.is_set() else "the issuers' keys"
 
     async def verify(self, text: str, uri: str) -> Claims:
         """The claims of a token that allows `uri` now. A Problem with the code its viewer may know if not."""
-        if not self._known:
+        if not self.known.is_set():
             raise Problem("unavailable", "Starting. Try again in a moment.", detail="no trust yet")
         try:
             return self._tokens.verify(text, uri, self._now())
         except Refused as refused:
-            if refused.reason != BAD_ISSUER or not await self._ask_for_unknown_key():
+            if refused.reason != BAD_ISSUER or not await self._ask_for_unknown_key(self._gap_s):
                 raise refused.problem() from refused
         try:
             return self._tokens.verify(text, uri, self._now())
@@ -88,25 +90,28 @@ class TrustedTokens:
             raise Problem("bad_upstream", detail=f"trust of the wrong shape: {exc!r}") from exc
         self._tokens.set_trust(trust)
         self._packagers = packagers
-        self._known = True
+        self.known.set()
 
     async def refresh_soon(self) -> None:
-        """Asks keys because of an unknown signer, unless it was asked within the gap. Never a Problem."""
-        await self._ask_for_unknown_key()
+        """Asks keys because of an unknown packager, unless it was asked just now. Never a Problem."""
+        await self._ask_for_unknown_key(min(PACKAGER_GAP_S, self._gap_s))
 
     async def run(self) -> None:
         """Asks every few minutes until cancelled."""
+        pause = AFTER_TROUBLE_S
         while True:
             try:
                 await self.refresh()
+                pause = AFTER_TROUBLE_S
                 await asyncio.sleep(self._every_s)
             except Problem as problem:
                 log.warning("trust not refreshed: %s", problem.detail or problem.code)
-                await asyncio.sleep(AFTER_TROUBLE_S)
+                await asyncio.sleep(pause)
+                pause = min(LONGEST_PAUSE_S, 2 * pause)
 
-    async def _ask_for_unknown_key(self) -> bool:
+    async def _ask_for_unknown_key(self, gap_s: float) -> bool:
         """Whether the trust was asked for again; not twice within the gap."""
-        if self._clock() - self._asked < self._gap_s:
+        if self._clock() - self._asked < gap_s:
             return False
         try:
             await self.refresh()

@@ -34,6 +34,22 @@ def long_film(paced: System, tmp_path_factory: pytest.TempPathFactory) -> str:
     return paced.add(make_film(path, seconds=FILM_S, size="160x90", rate=10), "long")
 
 
+async def test_a_viewer_at_reading_pace_never_waits(paced: System, long_film: str) -> None:
+    """Takes media as it is watched; the gate counts every wait, and counts none."""
+    link = paced.link(long_film, "--viewer", "patient")
+    before = waits(paced)
+    async with await Viewer(link).opened() as viewer:
+        began = time.monotonic()
+        for number in range(6):
+            due = max(
+                0.0, number * SEGMENT_S / 2 - BURST_S / 2
+            )  # twice real time once half the burst is used
+            await asyncio.sleep(max(0.0, began + due - time.monotonic()))
+            for rendition in (viewer.renditions()[0], "audio"):
+                await viewer.cipher(rendition, number)
+    assert waits(paced) == before
+
+
 class Rip:
     """A client that takes every segment it can, with so many sessions of one link, and what it got."""
 
@@ -90,22 +106,6 @@ async def test_t1_ripping_gets_no_more_than_the_pace_allows(
             assert BURST_S - SEGMENT_S <= len(numbers) * SEGMENT_S <= bound + SEGMENT_S
         for viewer in viewers:
             assert set(viewer.statuses) <= {200, 302}, "slowed, never refused"
-
-
-async def test_a_viewer_at_reading_pace_never_waits(paced: System, long_film: str) -> None:
-    """Takes media as it is watched; the gate counts every wait, and counts none."""
-    link = paced.link(long_film, "--viewer", "patient")
-    before = waits(paced)
-    async with await Viewer(link).opened() as viewer:
-        began = time.monotonic()
-        for number in range(6):
-            due = max(
-                0.0, number * SEGMENT_S / 2 - BURST_S / 2
-            )  # twice real time once half the burst is used
-            await asyncio.sleep(max(0.0, began + due - time.monotonic()))
-            for rendition in (viewer.renditions()[0], "audio"):
-                await viewer.cipher(rendition, number)
-    assert waits(paced) == before
 
 
 def waits(system: System) -> float:

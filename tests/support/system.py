@@ -127,8 +127,10 @@ class System:
             except OSError:
                 continue  # it ended while we looked
             text = " ".join(word.decode(errors="replace") for word in words)
-            if service := re.search(r"deploy\.serve (\w+)(?:.*--index (\d+) --worker (\d+))?", text):
-                found["-".join(part for part in service.groups() if part)] = pid
+            if service := re.search(r"deploy\.serve (\w+)", text):
+                place = re.search(r"--index (\d+) --worker (\d+)", text)
+                suffix = f"-{place[1]}-{place[2]}" if place and service[1] == "edge" else ""
+                found[service[1] + suffix] = pid
             elif kind := re.search(r"(cache|control)\.sock", text):
                 found[f"redis-{kind[1]}"] = pid
         return found

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from edge.deliver import leases
-from edge.deliver.leases import IDLE_S, REFUSED_FOR_S, RENEW_AFTER_S, STRETCH_S, Leases
+from edge.deliver import patience
+from edge.deliver.leases import IDLE_S, REFUSED_FOR_S, RENEW_AFTER_S, RENEWALS_AT_ONCE, STRETCH_S, Leases
 from keys.names import b64url
 from keys.problems import Problem
 from tests.edge.parts import MemoryKeys
@@ -126,7 +126,7 @@ async def test_a_new_session_gets_503_at_once_while_keys_is_away() -> None:
 async def test_keys_that_does_not_answer_is_503_and_its_late_answer_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(leases, "ANSWER_WITHIN_S", 0.01)
+    monkeypatch.setattr(patience, "SILENCE_S", 0.01)
     worker = Worker()
     worker.keys.slow = asyncio.Event()
     with pytest.raises(Problem) as caught:
@@ -170,7 +170,7 @@ async def test_with_keys_away_one_round_of_renewals_is_enough() -> None:
     worker.keys.down = True
     asked = worker.asked()
     await worker.leases.renew()
-    assert worker.asked() - asked == leases.RENEWALS_AT_ONCE
+    assert worker.asked() - asked == RENEWALS_AT_ONCE
 
 
 async def test_t21_neither_keys_nor_tokens_are_printed() -> None:
