@@ -43,13 +43,13 @@ def hkdf_expand(prk: bytes, info: bytes, length: int) -> bytes:
 def session_root(
     asset_key: bytes, salt: bytes, tenant: str, asset: str, generation: int, session_id: bytes
 ) -> bytes:
-    """SRK, 32 bytes: what an edge holds to serve one session. `salt` is 32 random bytes of the session record."""
+    """SRK, 32 bytes: what an edge holds to serve one session. `salt`: 32 random bytes of its record."""
     prk = hkdf_extract(salt, asset_key)
     return hkdf_expand(prk, enc("sluice1 session", tenant, asset, generation, session_id), 32)
 
 
 def content_key(root: bytes, protection: str, track: str, rendition: str, period: int) -> bytes:
-    """K, 16 bytes: opens one key period of one rendition of one session. cenc, cbcs: rendition "-", period 0."""
+    """K, 16 bytes: opens one key period of one rendition of a session. cenc, cbcs: rendition "-", period 0."""
     return hkdf_expand(root, enc("sluice1 key", protection, track, rendition, period), 16)
 
 

@@ -1,4 +1,4 @@
-"""The names of things: assets, renditions, objects, sessions, protections. Each is parsed once, at the border.
+"""The names of things: assets, renditions, objects, sessions, protections. Parsed once, at the border.
 
 A name that passed its parser is safe as a path part, a database value, a Redis key part and a URL segment.
 """
@@ -19,8 +19,10 @@ _OBJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}(\.[a-z0-9]{1,8})?")
 
 
 def asset_id(text: str) -> str:
-    """The text as an asset ID: 1 to 64 of `a-z 0-9 _ -`, not starting with a sign. Problem bad_request if not."""
-    return _parse(_ASSET, text, "an asset ID is 1 to 64 of a-z, 0-9, _ and -, starting with a letter or digit")
+    """The text as an asset ID: 1 to 64 of `a-z 0-9 _ -`, no sign first. Problem bad_request if not."""
+    return _parse(
+        _ASSET, text, "an asset ID is 1 to 64 of a-z, 0-9, _ and -, starting with a letter or digit"
+    )
 
 
 def rendition_id(text: str) -> str:
@@ -35,7 +37,7 @@ def object_name(text: str) -> str:
 
 def _parse(pattern: re.Pattern[str], text: str, rule: str) -> str:
     if not pattern.fullmatch(text):
-        raise Problem("bad_request", f"{rule.capitalize()}.", detail=f"got {text[:80]!r}")
+        raise Problem("bad_request", f"{rule[0].upper()}{rule[1:]}.", detail=f"got {text[:80]!r}")
     return text
 
 
@@ -48,7 +50,7 @@ _B64URL = re.compile(r"[A-Za-z0-9_-]*")
 
 
 def b64url_decode(text: str) -> bytes:
-    """The bytes of canonical, unpadded base64url. ValueError for padding, white space or set trailing bits."""
+    """The bytes of canonical, unpadded base64url. ValueError for padding, space, set trailing bits."""
     if not _B64URL.fullmatch(text) or len(text) % 4 == 1:
         raise ValueError("not base64url")
     data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

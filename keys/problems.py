@@ -1,4 +1,4 @@
-"""Every refusal Sluice makes, as one shape: code, status, a sentence for the person, a detail for the log, an ID.
+"""Every refusal Sluice makes, as one shape: code, status, a sentence for people, a detail for the log, an ID.
 
     Problem
     ├─ 400 bad_request        what was sent cannot be understood
@@ -17,8 +17,8 @@
     ├─ 503 unavailable        trouble, never pace; always with Retry-After
     └─ 507 disk_full
 
-The public body is JSON `{"code","status","message","id"}`. The ID also stands in the log. A viewer's 403 carries no
-ID in its body (SECURITY T12: two refusals must be byte-identical); there it is in the `Sluice-Request-Id` header only.
+The public body is JSON `{"code","status","message","id"}`. The ID also stands in the log. A viewer's 403
+carries no ID in its body (T12: two refusals must be byte-identical), only in the `Sluice-Request-Id` header.
 """
 
 import json
