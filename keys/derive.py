@@ -49,7 +49,7 @@ def session_root(
 
 
 def content_key(root: bytes, protection: str, track: str, rendition: str, period: int) -> bytes:
-    """K, 16 bytes: opens one key period of one rendition of a session. cenc, cbcs: rendition "-", period 0."""
+    """K, 16 bytes: opens a key period of a rendition of a session. cenc, cbcs: rendition "-", period 0."""
     return hkdf_expand(root, enc("sluice1 key", protection, track, rendition, period), 16)
 
 
