@@ -177,5 +177,8 @@ async def test_the_page_fits_a_phone(system: System, film: str, watching: Watchi
     await watching.plays_past(0.5)
     overflow = await watching.page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert overflow <= 0
-    box = await watching.page.locator("#controls").bounding_box()
-    assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390
+    for control in await watching.page.locator("#controls :is(button, select, input):visible").all():
+        box = await control.bounding_box()
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390, (
+            await control.get_attribute("id")
+        )
