@@ -31,6 +31,8 @@ class Lease:
     lease_expires: float
     network: str | None  # CIDR the session is bound to
     bucket: str
+    iss: str  # who signed the link, and with which key: revoking that key ends the session too
+    kid: str
     lid: str
     viewer: str | None
     pace: Pace
@@ -49,6 +51,8 @@ class Lease:
             "lease_expires": self.lease_expires,
             "network": self.network,
             "bucket": self.bucket,
+            "iss": self.iss,
+            "kid": self.kid,
             "lid": self.lid,
             "viewer": self.viewer,
             "pace": self.pace.to_json(),

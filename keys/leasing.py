@@ -68,6 +68,8 @@ class Lender:
             lease_expires=min(now + LEASE_S, session.expires),
             network=session.network,
             bucket=bucket_name(self.bucket_key.reveal(), session),
+            iss=session.iss,
+            kid=session.kid,
             lid=session.link_id,
             viewer=session.viewer,
             pace=await self._pace(session),

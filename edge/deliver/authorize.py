@@ -95,7 +95,7 @@ class Authorizer:
         if lease.expires <= self._now():
             self._leases.forget(lease.sid)
             raise Problem("expired", detail=f"session ended at {lease.expires}")
-        self._revocations.check(lid=lease.lid, viewer=lease.viewer)
+        self._revocations.check(lid=lease.lid, viewer=lease.viewer, signer=(lease.iss, lease.kid))
         if not _within(client, lease.network):
             raise Problem("forbidden", detail="outside the network of its link")
 

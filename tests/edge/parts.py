@@ -231,7 +231,7 @@ class MemoryKeys:
         ends = int(now) + self.session_s if expires is None else expires
         return Lease(
             sid, TENANT, asset, GENERATION, root, bytes(32), ends, now + self.lease_s, self.network,
-            "bucket", "link-1", "viewer-1", Pace(), now,
+            "bucket", self.site.iss, self.site.kid, "link-1", "viewer-1", Pace(), now,
         )  # fmt: skip
 
     def revoke(self, kind: str, value: str) -> None:

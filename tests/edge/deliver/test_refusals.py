@@ -174,3 +174,14 @@ async def test_an_unforeseen_error_is_a_problem_with_the_same_id_in_the_log(
     assert answer.status_code == 500
     assert answer.json()["id"] in caplog.text
     assert answer.headers["access-control-allow-origin"] == edge.url
+
+
+async def test_t4_a_session_ends_with_the_key_that_signed_its_link(
+    edge: World, client: httpx.AsyncClient
+) -> None:
+    url = edge.session() + SEGMENT
+    assert (await client.get(url)).status_code == 200
+    edge.keys.revoke("kid", f"{edge.keys.site.iss}/{edge.keys.site.kid}")
+    await until(lambda: len(edge.app.revocations.revoked) == 1)
+    answer = await client.get(url)  # its token is signed by keys; the lease says who signed its link
+    assert (answer.status_code, answer.json()["code"]) == (403, "revoked")
