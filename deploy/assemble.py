@@ -40,7 +40,7 @@ async def build_keys(settings: Settings) -> ASGIApp:
     from keys.app import create_app
     from keys.issuers import configured_issuers
     from keys.pace import Pace
-    from keys.service import KeysService
+    from keys.service import COUNTERS, KeysService
     from keys.sessions import Rules
     from keys.stores import Stores
 
@@ -48,6 +48,7 @@ async def build_keys(settings: Settings) -> ASGIApp:
     layout.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
     secrets = _usable(lambda: secret_files.load_or_create(layout.secrets))
     further = _usable(lambda: configured_issuers(_json(settings.issuers)))
+    counters = Counters(layout.keys / "counters", 0, COUNTERS, "sluice_")
     service = await KeysService.start(
         await Stores.open(settings.keys_database or f"sqlite:///{layout.keys / 'keys.db'}"),
         secrets,
@@ -55,8 +56,9 @@ async def build_keys(settings: Settings) -> ASGIApp:
         issuers=further,
         rules=Rules(settings.opens_per_minute, int(settings.session_limit)),
         pace=Pace(settings.pace_burst, settings.pace_rate, settings.pace_jump, settings.pace_jumps),
+        count=counters.count,
     )
-    return create_app(service)
+    return create_app(service, counters.render)
 
 
 async def build_origin(settings: Settings) -> ASGIApp:

@@ -55,7 +55,8 @@ class Counters:
 def clear(directory: Path) -> None:
     """Starts all counters of a service at nothing; only while none of its workers runs."""
     shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True, mode=0o700)
+    directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # `mode` is never that of parents
+    directory.mkdir(mode=0o700)
 
 
 class _Totals(Collector):

@@ -67,6 +67,17 @@ def config(app: ASGIApp, *, tls: tuple[str, str] | None = None) -> uvicorn.Confi
     )
 
 
+class Server(uvicorn.Server):
+    """uvicorn's server; an application that holds answers is told to give them before it drains."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Has what is held answered (`app.state.hush`), then ends as uvicorn does."""
+        hush = getattr(getattr(self.config.app, "state", None), "hush", None)
+        if hush is not None:
+            await hush()
+        await super().shutdown(sockets)
+
+
 def _builder(service: str, settings: Settings, index: int, worker: int) -> Awaitable[ASGIApp]:
     if service == "edge":
         return assemble.build_edge(settings, index, worker)
@@ -81,7 +92,7 @@ def _builder(service: str, settings: Settings, index: int, worker: int) -> Await
 async def _serve(app: Awaitable[ASGIApp], settings: Settings, service: str, listening: socket.socket) -> int:
     pair = (settings.tls_cert, settings.tls_key)
     tls = (str(pair[0]), str(pair[1])) if service == "edge" and pair[0] and pair[1] else None
-    server = uvicorn.Server(config(await app, tls=tls))
+    server = Server(config(await app, tls=tls))
     await server.serve(sockets=[listening])
     return 0 if server.started else 1
 

@@ -82,6 +82,7 @@ async def _prepare(
             secret_files.load_or_create(layout.secrets)
         except secret_files.BadSecret as error:
             raise SettingError(str(error)) from error
+        counters.clear(layout.keys / "counters")
     if "edge" not in services:
         return settings
     for index in range(settings.edges):

@@ -29,29 +29,35 @@ _TROUBLE: Final = (
     OSError,
 )
 
+METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
 Result = TypeVar("Result")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 log = logging.getLogger(__name__)
 
 
-def create_app(service: KeysService) -> Starlette:
+def create_app(service: KeysService, metrics: Callable[[], str] = lambda: "") -> Starlette:
     """The application. Its lifespan runs the service's background work, and closes the service at the end.
+
+    `metrics` is what `GET /metrics` answers, Prometheus text: counts, and nothing of anybody.
 
     A server that is told to stop awaits `app.state.hush()` first: it answers the polls that are held.
     """
-    endpoints = _Endpoints(service)
+    endpoints = _Endpoints(service, metrics)
     app = Starlette(
         routes=[_route(method, path, getattr(endpoints, name)) for method, path, name in _TABLE],
         exception_handlers={HTTPException: _routing_refusal},
         lifespan=_lifespan(service),
     )
+    app.router.redirect_slashes = False  # such a redirect would repeat the request's Host (SECURITY T6)
     app.state.hush = service.hush
     return app
 
 
 _TABLE: Final = (
     ("GET", "/healthz", "health"),
+    ("GET", "/metrics", "metrics"),
     ("GET", "/.well-known/jwks.json", "jwks"),
     ("POST", "/v1/enrol", "enrol"),
     ("GET", "/v1/trust", "trust"),
@@ -68,12 +74,16 @@ _TABLE: Final = (
 
 
 class _Endpoints:
-    def __init__(self, service: KeysService) -> None:
+    def __init__(self, service: KeysService, metrics: Callable[[], str]) -> None:
         self._service = service
+        self._metrics = metrics
         self._access = service.access
 
     async def health(self, request: Request) -> Response:
         return _json({"status": "ok"})
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(self._metrics(), headers={"content-type": METRICS_TYPE, "cache-control": "no-store"})
 
     async def jwks(self, request: Request) -> Response:
         return _json(self._service.jwks())

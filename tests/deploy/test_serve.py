@@ -1,0 +1,47 @@
+"""How a service ends: what it holds is answered, then the server drains."""
+
+import asyncio
+import socket
+from types import SimpleNamespace
+
+import httpx
+from starlette.types import Receive, Scope, Send
+
+from deploy.serve import FINISH_S, Server, config
+
+
+class Holding:
+    """An application that holds every answer until it is hushed, as keys holds polls."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.hushed = asyncio.Event()
+        self.state = SimpleNamespace(hush=self.hush)
+
+    async def hush(self) -> None:
+        self.hushed.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            for phase in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{phase}.complete"})
+            return
+        self.asked.set()
+        await self.hushed.wait()
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def test_f18_an_answer_that_is_held_is_given_when_the_server_is_to_stop() -> None:
+    app = Holding()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server = Server(config(app))
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        async with httpx.AsyncClient(timeout=FINISH_S / 2) as client:
+            answer = asyncio.create_task(client.get(url))
+            await app.asked.wait()
+            server.should_exit = True
+            assert (await answer).status_code == 204
+        await serving
