@@ -37,6 +37,7 @@ async def start(spec: ChildSpec) -> asyncio.subprocess.Process:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
+        umask=0o077,  # whatever a child writes is its user's alone: databases, blobs, uploads, sockets
         preexec_fn=_tied_to(os.getpid()),
     )
     assert process.stdin is not None

@@ -64,7 +64,7 @@ def announced(data: Path, parts: dict[str, Any]) -> Iterator[None]:
 def alone(data: Path, what: str) -> Iterator[None]:
     """Holds the right to run `what` in this data directory. SettingError when it runs already."""
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fd = os.open(data / f"{what}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = _opened(data / f"{what}.lock")
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -84,7 +84,7 @@ def _read(data: Path) -> dict[str, Any]:
 
 
 def _change(data: Path, parts: dict[str, Any], remove: tuple[str, ...]) -> None:
-    with (data / "run.lock").open("w") as lock:
+    with open(_opened(data / "run.lock")) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         kept = {name: value for name, value in _read(data).items() if name not in remove} | parts
         if set(kept) <= {"pid"}:
@@ -92,4 +92,9 @@ def _change(data: Path, parts: dict[str, Any], remove: tuple[str, ...]) -> None:
             return
         partial = data / f"{FILE}.part"
         partial.write_text(json.dumps(kept) + "\n")
+        partial.chmod(0o600)
         partial.replace(data / FILE)
+
+
+def _opened(lock: Path) -> int:
+    return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
