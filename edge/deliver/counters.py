@@ -11,7 +11,7 @@ COUNTERS: Final[dict[str, str]] = {
     "failed": "media requests answered with 5xx, or cut off after they had begun",
     "segments": "segment bodies begun",
     "segment_bytes": "bytes of segment bodies sent",
-    "media_ms": "milliseconds of media handed out",
+    "media_ms": "milliseconds of media handed out: of video, or of audio where there is no video",
     "sessions_opened": "links that opened a session, or found the one they had opened",
     "leases": "session leases taken or renewed",
     "segments_left": "clients that left before their segment was whole",

@@ -53,6 +53,7 @@ class Plan:
     key: bytes = field(repr=False)
     etag: str
     part: ranges.Part
+    watched: bool  # whether its seconds are seconds watched: of video, or of audio where there is no video
 
     @property
     def plain_length(self) -> int:
@@ -127,7 +128,8 @@ class Segments:
         etag = entity_tag(lease, rendition.id, segment_object(number), size, route.protection)
         part = ranges.choose(request.method, request.headers, etag, cipher_length(size))
         key = segment_key(lease, rendition, route.protection, period_of(descriptor, number))
-        return Plan(lease, rendition, number, key, etag, part)
+        watched = rendition.track == "video" or not any(r.track == "video" for r in descriptor.renditions)
+        return Plan(lease, rendition, number, key, etag, part, watched)
 
     async def _without_body(self, plan: Plan, send: Send, extra: Headers) -> None:
         """HEAD, 304, 412 and 416: nothing is fetched, nothing is paced."""
@@ -226,8 +228,11 @@ class Segments:
         return {"type": "http.response.start", "status": part.status, "headers": headers}
 
     def _tell(self, plan: Plan, body: "_Body") -> None:
-        """Counts what went out; a part of a segment counts as that part of its seconds."""
-        seconds = plan.rendition.seconds(plan.number) * body.sent / plan.length
+        """Counts what went out; a part of a segment counts as that part of its seconds.
+
+        Who watches a minute gets a minute of video and one of audio: only one of them is counted.
+        """
+        seconds = plan.rendition.seconds(plan.number) * body.sent / plan.length if plan.watched else 0.0
         self._count("segment_bytes", body.sent)
         self._count("media_ms", round(1000 * seconds))
         self._activity.note(plan.lease.sid, body.sent, seconds)

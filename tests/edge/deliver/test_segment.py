@@ -14,7 +14,7 @@ from edge.deliver.cipher import cipher_length
 from edge.deliver.segment import entity_tag
 from keys.names import b64url
 from origin.media.seal import SLICE
-from tests.edge.parts import Leave, MemoryKeys, World, descriptor, until, world
+from tests.edge.parts import GENERATION, Leave, MemoryKeys, World, descriptor, until, world
 from tests.support.viewer import decrypt
 
 
@@ -285,7 +285,20 @@ async def test_what_went_out_is_told_to_keys(edge: World, client: httpx.AsyncCli
     base = edge.session()
     body = (await client.get(f"{base}720p/5.m4s")).content
     await client.get(f"{base}720p/key/0")
+    sound = (await client.get(f"{base}audio/5.m4s")).content
     await edge.app.activity.post()
     seen = edge.keys.seen[0][b64url(bytes(16))]
-    assert (seen.requests, seen.bytes, seen.media_s) == (2, len(body), 4.0)
+    # Four seconds were watched, though their picture and their sound were both sent.
+    assert (seen.requests, seen.bytes, seen.media_s) == (3, len(body) + len(sound), 4.0)
     assert edge.counted["media_ms"] == 4000
+
+
+async def test_of_an_asset_without_video_the_seconds_of_sound_are_told(
+    edge: World, client: httpx.AsyncClient
+) -> None:
+    found = edge.library.assets["film", GENERATION]
+    sound = tuple(r for r in found.renditions if r.track == "audio")
+    edge.library.assets["film", GENERATION] = replace(found, renditions=sound)
+    await client.get(f"{edge.session()}audio/5.m4s")
+    await edge.app.activity.post()
+    assert edge.keys.seen[0][b64url(bytes(16))].media_s == 4.0
