@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from edge.deliver import health, page, path
@@ -114,8 +117,10 @@ class EdgeApp:
             routes=[
                 *page.routes(page.read_files(settings.web), policy),
                 *health.routes((trusted, self.revocations), metrics),
-            ]
+            ],
+            exception_handlers={HTTPException: _routing_refusal},
         )
+        self._rest.router.redirect_slashes = False  # such a redirect would repeat the request's Host (T6)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: http and lifespan; a WebSocket is closed."""
@@ -186,6 +191,15 @@ class EdgeApp:
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.start_wait_s):
                 await asyncio.gather(self.trusted.known.wait(), self.revocations.known.wait())
+
+
+async def _routing_refusal(request: Request, exc: Exception) -> Response:
+    """No such path, or not with this method: stored by nobody (SECURITY H36)."""
+    found = getattr(exc, "status_code", 404)
+    problem = Problem("method_not_allowed" if found == 405 else "not_found")
+    headers = dict(problem.headers()) | dict(getattr(exc, "headers", None) or {})  # Allow on a 405
+    del headers["x-content-type-options"]  # every answer gets it anyway
+    return Response(problem.body(), problem.status, headers)
 
 
 async def _kept_running(run: Callable[[], Awaitable[None]]) -> None:

@@ -71,7 +71,7 @@ def create_app(
     async def counters(request: Request) -> Response:
         return Response(metrics.render(), headers={"content-type": CONTENT_TYPE})
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Mount(PREFIX.rstrip("/"), Delivery(blobs, nodes.check, metrics.count)),
             Route("/healthz", _health, methods=["GET"]),
@@ -83,6 +83,8 @@ def create_app(
         exception_handlers=handlers(),
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # such a redirect would repeat the request's Host (SECURITY T6)
+    return app
 
 
 async def _health(request: Request) -> Response:

@@ -55,7 +55,7 @@ def create_console(
         await origin.close()
         await keys.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", index, methods=["GET"]),
             Route("/healthz", _health, methods=["GET"]),
@@ -67,6 +67,8 @@ def create_console(
         exception_handlers=handlers(),
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # such a redirect would repeat the request's Host (SECURITY T6)
+    return app
 
 
 async def _health(request: Request) -> Response:

@@ -210,3 +210,18 @@ async def test_a_worker_that_ends_tells_what_it_still_knows(web: Path, client: h
         await client.get(edge.session() + SEGMENT)
         assert not keys.seen
     assert keys.seen
+
+
+async def test_t6_no_answer_repeats_the_host_of_its_request(edge: World, client: httpx.AsyncClient) -> None:
+    for path in ("/healthz/", "/metrics/", "/watch", "/nothing", "/watch/nothing"):
+        answer = await client.get(edge.url + path, headers={"host": "evil.example"})
+        assert "evil" not in f"{answer.headers}{answer.text}", path
+        assert answer.status_code in (308, 404)
+
+
+async def test_h36_what_is_not_there_is_stored_by_nobody(edge: World, client: httpx.AsyncClient) -> None:
+    for method, path, status in (("GET", "/nothing", 404), ("POST", "/healthz", 405)):
+        answer = await client.request(method, edge.url + path)
+        assert (answer.status_code, answer.headers["cache-control"]) == (status, "no-store")
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+        assert answer.json()["status"] == status
