@@ -52,7 +52,7 @@ class OriginClient:
         self._breaker = Breaker(5, breaker_pause_s, now)
         self._client = httpx.AsyncClient(
             base_url=base_url,
-            transport=AiohttpTransport(limits=httpx.Limits(max_connections=connections)),
+            transport=AiohttpTransport(trust_env=False, limits=httpx.Limits(max_connections=connections)),
             timeout=httpx.Timeout(
                 read_timeout_s, connect=connect_timeout_s, pool=connect_timeout_s + read_timeout_s
             ),

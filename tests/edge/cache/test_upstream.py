@@ -150,3 +150,22 @@ async def test_f2_the_breaker_opens_after_five_failures_and_tries_again_after_a_
             await read(client)
     assert len(asked) == 2 * 6
     await client.close()
+
+
+async def test_a_proxy_of_the_environment_gets_neither_request_nor_token(
+    answering: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    proxy = await asyncio.start_server(serve, "127.0.0.1", 0)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    client = await answering(HEAD + b"Content-Length: 10\r\n\r\n0123456789")
+    assert await read(client) == b"0123456789"
+    assert asked == []
+    proxy.close()
