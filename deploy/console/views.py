@@ -120,6 +120,7 @@ class Views:
                 start_within_s=_whole(asked, "start_within_s"),
                 session_s=_whole(asked, "session_s"),
                 viewer=viewer,
+                hosts=[other for other in self._edges if other != edge],
                 once=asked.get("once") is True,
                 now=self._now(),
             )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ import pytest
 from deploy.console.app import create_console
 from keys import app as keys_app
 from keys.client import KeysClient, node_credential
-from keys.container import split_token
+from keys.container import Matcher, split_token
 from keys.leases import OpenedSession
+from keys.names import b64url_decode
 from keys.nodes import NodeIdentity
 from keys.problems import Problem
 from keys.secrets import Secrets, load_or_create
@@ -173,6 +175,10 @@ async def test_a_link_made_here_opens_a_session_that_shows_and_can_be_revoked(si
         link = made.json()["link"]
         assert link.startswith(f"{EDGES[1]}/v;URISigningPackage=") and link.endswith("/film/main.m3u8")
         assert made.json()["watch"] == f"{EDGES[1]}/watch/#{link}"
+        claims = json.loads(b64url_decode(link.split("URISigningPackage=")[1].split(".")[1]))
+        allowed = Matcher().allows
+        for edge in EDGES:  # whichever edge a player is sent to
+            assert allowed(claims["cdniuc"], f"{edge}/v/film/main.m3u8")
         opened = await site.open(link)
         state = (await http.get("/api/state")).json()
         assert state["problems"] == [] and state["edges"] == EDGES
