@@ -126,14 +126,18 @@ async def build_admin(settings: Settings) -> ASGIApp:
     )
 
 
-async def build_edge(settings: Settings, index: int, worker: int) -> ASGIApp:
-    """One worker of the edge with this index (from 0). Its workers share identity, memory and claims."""
+async def build_edge(settings: Settings, index: int, worker: int, leases: int | None = None) -> ASGIApp:
+    """One worker of the edge with this index (from 0). Its workers share identity, memory and claims.
+
+    `leases` is the descriptor of the memory in which they share leases (`edge.deliver.lease_shelf`).
+    """
     from edge.app import EdgeApp, EdgeSettings
     from edge.cache.claims import Claims
     from edge.cache.library import Library
     from edge.cache.redis import RedisSlices
     from edge.cache.shared import open_memory
     from edge.cache.upstream import OriginClient
+    from edge.deliver.lease_shelf import LeaseShelf
     from edge.deliver.pace import PaceGate
     from edge.deliver.trust import TrustedTokens
 
@@ -173,6 +177,7 @@ async def build_edge(settings: Settings, index: int, worker: int) -> ASGIApp:
         clock=time.monotonic,
         metrics=counters.render,
         count=counters.count,
+        shelf=LeaseShelf(leases) if leases is not None else None,
         resources=[
             keys,
             library,

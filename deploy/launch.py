@@ -5,6 +5,7 @@ that arrives while a worker is being replaced waits in the queue instead of bein
 """
 
 import errno
+import io
 import os
 import socket
 import sys
@@ -15,6 +16,9 @@ from typing import Final
 from deploy.child import ChildSpec
 from deploy.layers import SettingError
 from deploy.settings import Settings
+from edge.deliver.lease_shelf import new_memory
+
+Inherited = socket.socket | io.FileIO
 
 ALL_SERVICES: Final = ("keys", "origin", "admin", "edge")
 ROOT: Final = Path(__file__).parent.parent
@@ -52,25 +56,30 @@ def health_urls(settings: Settings, services: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def children(settings: Settings, services: Iterable[str]) -> tuple[list[ChildSpec], list[socket.socket]]:
-    """The processes of these services and the sockets they listen on, which must stay open meanwhile.
+def children(settings: Settings, services: Iterable[str]) -> tuple[list[ChildSpec], list[Inherited]]:
+    """The processes of these services and what they inherit, which must stay open meanwhile.
+
+    That is the sockets they listen on and, for each edge, the memory its workers share leases in.
 
     SettingError when a port cannot be had.
     """
     specs: list[ChildSpec] = []
-    sockets: list[socket.socket] = []
+    sockets: list[Inherited] = []
     given = settings.model_dump_json().encode()
     for service in services:
         if service == "edge":
             for index in range(settings.edges):
-                sockets.append(_listen(settings.host, settings.edge_port(index), f"edge {index + 1}"))
+                listening = _listen(settings.host, settings.edge_port(index), f"edge {index + 1}")
+                leases = new_memory()
+                sockets += [listening, leases]
                 specs += [
-                    _spec(f"edge-{index + 1}.{worker}", "edge", sockets[-1], given, index, worker)
+                    _spec(f"edge-{index + 1}.{worker}", "edge", listening, given, index, worker, leases)
                     for worker in range(workers(settings))
                 ]
         else:
-            sockets.append(_listen(settings.service_host, settings.port_base + _OFFSETS[service], service))
-            specs.append(_spec(service, service, sockets[-1], given))
+            listening = _listen(settings.service_host, settings.port_base + _OFFSETS[service], service)
+            sockets.append(listening)
+            specs.append(_spec(service, service, listening, given))
     return specs, sockets
 
 
@@ -79,19 +88,28 @@ def environment() -> dict[str, str]:
     return {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
 
 
-def close_all(sockets: Sequence[socket.socket]) -> None:
-    """Gives the ports back."""
+def close_all(sockets: Sequence[Inherited]) -> None:
+    """Gives ports and memory back."""
     for each in sockets:
         each.close()
 
 
 def _spec(
-    name: str, service: str, listening: socket.socket, given: bytes, index: int = 0, worker: int = 0
+    name: str,
+    service: str,
+    listening: socket.socket,
+    given: bytes,
+    index: int = 0,
+    worker: int = 0,
+    leases: io.FileIO | None = None,
 ) -> ChildSpec:
-    fd = listening.fileno()
-    argv = [sys.executable, "-m", "deploy.serve", service, "--fd", str(fd)]
+    fds = [listening.fileno()]
+    argv = [sys.executable, "-m", "deploy.serve", service, "--fd", str(fds[0])]
     argv += ["--index", str(index), "--worker", str(worker)]
-    return ChildSpec(name, argv, environment(), (fd,), given)
+    if leases is not None:
+        fds.append(leases.fileno())
+        argv += ["--leases-fd", str(fds[-1])]
+    return ChildSpec(name, argv, environment(), fds, given)
 
 
 def _listen(host: str, port: int, what: str) -> socket.socket:

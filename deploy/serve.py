@@ -33,6 +33,7 @@ def main() -> int:
     parser = ArgumentParser(prog="deploy.serve")
     parser.add_argument("service", choices=("keys", "origin", "admin", "edge"))
     parser.add_argument("--fd", type=int, required=True, help="the listening socket")
+    parser.add_argument("--leases-fd", type=int, help="the memory an edge's workers share leases in")
     parser.add_argument("--index", type=int, default=0, help="which edge, from 0")
     parser.add_argument("--worker", type=int, default=0, help="which worker of it, from 0")
     wanted = parser.parse_args()
@@ -41,7 +42,7 @@ def main() -> int:
     observe.set_up(_name(wanted.service, wanted.index, wanted.worker), settings.log_level)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            builder = _builder(wanted.service, settings, wanted.index, wanted.worker)
+            builder = _builder(wanted.service, settings, wanted.index, wanted.worker, wanted.leases_fd)
             return runner.run(_serve(builder, settings, wanted.service, socket.socket(fileno=wanted.fd)))
     except SettingError as error:
         print(error, file=sys.stderr, flush=True)
@@ -78,9 +79,11 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _builder(service: str, settings: Settings, index: int, worker: int) -> Awaitable[ASGIApp]:
+def _builder(
+    service: str, settings: Settings, index: int, worker: int, leases: int | None
+) -> Awaitable[ASGIApp]:
     if service == "edge":
-        return assemble.build_edge(settings, index, worker)
+        return assemble.build_edge(settings, index, worker, leases)
     builders = {
         "keys": assemble.build_keys,
         "origin": assemble.build_origin,

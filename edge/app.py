@@ -27,7 +27,7 @@ from edge.deliver.clients import networks
 from edge.deliver.cors import Cors
 from edge.deliver.counters import Count, ignore
 from edge.deliver.headers import cache_status, common
-from edge.deliver.leases import Leases, LendsKeys
+from edge.deliver.leases import Leases, LendsKeys, Shelf
 from edge.deliver.media import Media
 from edge.deliver.needs import Library, PaceGate
 from edge.deliver.open import Opening, OpensSessions
@@ -78,10 +78,12 @@ class EdgeApp:
         clock: Callable[[], float],
         metrics: Callable[[], str],
         count: Count = ignore,
+        shelf: Shelf | None = None,
         resources: Sequence[AbstractAsyncContextManager[object]] = (),
     ) -> None:
         """`now` is wall time and `clock` monotonic, both in seconds; `metrics` is Prometheus text.
 
+        `shelf` is where this node's workers put leases for each other; without one each asks keys itself.
         `resources` are entered when serving begins, in order, and left in reverse when it ends: the
         library, the clients, whatever lives in the loop. `trusted` is handed in because the library asks
         it for packagers' keys.
@@ -93,7 +95,7 @@ class EdgeApp:
             keys, now=now, clock=clock, running_sessions_s=settings.running_sessions_s
         )
         patience = Patience()
-        self._leases = Leases(keys, clock=clock, patience=patience, count=count)
+        self._leases = Leases(keys, clock=clock, patience=patience, count=count, shelf=shelf)
         self.activity = Activity(keys, now=now, count=count)
         authorizer = Authorizer(settings.public_url, trusted, self.revocations, self._leases, now)
         secure = settings.public_url.startswith("https:")

@@ -6,6 +6,9 @@ minutes left; and while keys is away a lease is stretched to STRETCH_S after it 
 3.4, F27). A session without a lease then gets 503. A refusal is remembered for a few seconds, so a
 revoked player that keeps asking costs keys little. Times are of the monotonic clock; the length of a
 lease is measured on keys' own.
+
+What one worker of a node took, the others take over from the shelf they share (`lease_shelf`), so a session
+is good on all of them while keys is away, and keys is asked once a node.
 """
 
 import asyncio
@@ -26,6 +29,7 @@ LOOK_EVERY_S: Final = 5.0
 REFUSED_FOR_S: Final = 5.0
 MOST_REFUSALS: Final = 10_000
 RENEWALS_AT_ONCE: Final = 16
+SWEEP_EVERY_S: Final = 60.0  # of the shelf
 
 log = logging.getLogger("sluice.edge.leases")
 
@@ -36,6 +40,18 @@ class LendsKeys(Protocol):
     async def lease(self, session_token: str, uri: str) -> Lease:
         """The session's lease. Problem expired, revoked, …; unavailable when keys cannot be asked."""
         ...
+
+
+class Shelf(Protocol):
+    """Where the workers of a node put leases for each other (`deliver.lease_shelf`)."""
+
+    def put(self, lease: Lease, taken: float) -> None: ...
+
+    def get(self, sid: str) -> tuple[Lease, float] | None: ...
+
+    def forget(self, sid: str) -> None: ...
+
+    def sweep(self, now: float) -> None: ...
 
 
 @dataclass(slots=True)
@@ -58,8 +74,12 @@ class Leases:
         clock: Callable[[], float],
         patience: Patience | None = None,
         count: Count = ignore,
+        shelf: Shelf | None = None,
     ) -> None:
+        """`clock` is monotonic, and the same for all workers that share the shelf."""
         self._keys = keys
+        self._shelf = shelf
+        self._swept = 0.0
         self._patience = patience or Patience()
         self._clock = clock
         self._count = count
@@ -80,10 +100,12 @@ class Leases:
         refused = self._refused.get(sid)
         if refused is not None and self._clock() < refused[1]:
             raise Problem(refused[0].code, detail="remembered refusal")
+        if self._adopt(sid, token, uri):
+            return self._held[sid].lease
         return await self._patience.wait(self._ask_once(sid, token, uri))
 
     def forget(self, sid: str) -> None:
-        """Lets go of a session's keys: it is over or revoked."""
+        """This worker lets go of a session's keys: nobody asks for it here, it is over, or revoked."""
         self._held.pop(sid, None)
 
     async def run(self) -> None:
@@ -99,11 +121,35 @@ class Leases:
             if now - held.used > IDLE_S:
                 self.forget(sid)
         self._refused = {sid: entry for sid, entry in self._refused.items() if entry[1] > now}
-        due = [sid for sid, held in self._held.items() if now - held.taken >= RENEW_AFTER_S]
+        if self._shelf is not None and now - self._swept >= SWEEP_EVERY_S:
+            self._swept = now
+            self._shelf.sweep(now)
+        due = [sid for sid in list(self._held) if self._is_due(sid, now)]
         for start in range(0, len(due), RENEWALS_AT_ONCE):
             some = [self._renew(sid) for sid in due[start : start + RENEWALS_AT_ONCE]]
             if not any(await asyncio.gather(*some)):
                 return  # keys is away: one try for each of many sessions would only pile up
+
+    def _is_due(self, sid: str, now: float) -> bool:
+        """Whether keys must be asked: another worker may have done so."""
+        held = self._held[sid]
+        if now - held.taken < RENEW_AFTER_S:
+            return False
+        return not self._adopt(sid, held.token, held.uri) or now - self._held[sid].taken >= RENEW_AFTER_S
+
+    def _adopt(self, sid: str, token: str, uri: str) -> bool:
+        """Takes over a lease that another worker took later than ours; whether there was a good one."""
+        found = self._shelf.get(sid) if self._shelf is not None else None
+        if found is None:
+            return False
+        lease, taken = found
+        known = self._held.get(sid)
+        used = known.used if known is not None else self._clock()
+        offered = _Held(lease, token, uri, taken, used, taken + _length(lease))
+        if (known is not None and known.taken >= taken) or self._clock() >= self._end(offered):
+            return False
+        self._held[sid] = offered
+        return True
 
     async def _renew(self, sid: str) -> bool:
         """Whether keys answered, whatever it said."""
@@ -138,8 +184,9 @@ class Leases:
             raise
         self._lost = None
         used = self._held[sid].used if sid in self._held else began
-        length = max(0.0, lease.lease_expires - lease.now)
-        self._held[sid] = _Held(lease, token, uri, began, used, began + length)
+        self._held[sid] = _Held(lease, token, uri, began, used, began + _length(lease))
+        if self._shelf is not None:
+            self._shelf.put(lease, began)
         self._count("leases", 1)
         return lease
 
@@ -151,8 +198,15 @@ class Leases:
             return
         self._lost = None
         self.forget(sid)
+        if self._shelf is not None:
+            self._shelf.forget(sid)
         if len(self._refused) < MOST_REFUSALS:
             self._refused[sid] = (problem, now + REFUSED_FOR_S)
 
     def _end(self, held: _Held) -> float:
         return held.until if self._lost is None else max(held.until, self._lost + STRETCH_S)
+
+
+def _length(lease: Lease) -> float:
+    """Seconds a lease is good for from when it was asked for, measured on keys' clock."""
+    return max(0.0, lease.lease_expires - lease.now)
