@@ -57,12 +57,14 @@ make_environment() {
     "$python" -m pip install -qq --require-hashes --target "$site" -r "$here/tools/pip.lock"
 }
 
+# --no-deps: the lock is complete, and older pips forget its pin when a package asks for another one with an extra.
 install_packages() {
     name=$1 lock=$2
     wanted=$(digest "$lock")
     done_already "$name" "$wanted" && return
     say "packages of $(basename "$lock")"
-    "$venv/bin/python" -m pip install -qq --require-hashes -r "$lock"
+    "$venv/bin/python" -m pip install -qq --require-hashes --no-deps -r "$lock"
+    "$venv/bin/python" -m pip check >/dev/null || fail "$(basename "$lock") is not complete: make lock"
     stamp "$name" "$wanted"
 }
 

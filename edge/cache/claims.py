@@ -22,6 +22,7 @@ from typing import Final, Protocol
 from edge.cache.counters import Count, ignore
 from edge.cache.slices import ObjectId, claim_key
 from keys.problems import Problem
+from keys.tasks import end_tasks
 
 TTL_MS: Final = 5000
 HEARTBEAT_S: Final = 1.0
@@ -148,8 +149,7 @@ class Claims:
         try:
             yield True
         finally:
-            beat.cancel()
-            await asyncio.gather(beat, return_exceptions=True)
+            await end_tasks([beat])
             await self._store.release(key, owner)
 
     def tidy(self) -> None:

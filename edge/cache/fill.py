@@ -24,6 +24,7 @@ from edge.cache.levels import Levels, Target, settled
 from edge.cache.slices import ObjectId, sealed_span
 from edge.cache.upstream import Cut, OriginClient
 from keys.problems import Problem
+from keys.tasks import end_tasks
 from origin.media.seal import SLICE, TAG, BadSlice, sealed_length, slice_length
 
 _LOG: Final = logging.getLogger(__name__)
@@ -242,9 +243,7 @@ class Fills:
     async def close(self) -> None:
         """Stop all fills; who waits gets Problem unavailable."""
         running = list(self._running.values())
-        for _, task in running:
-            task.cancel()
-        await asyncio.gather(*(task for _, task in running), return_exceptions=True)
+        await end_tasks(task for _, task in running)
         for fill, _ in running:  # also those whose task never came to run
             fill.end(Problem("unavailable", detail="the cache is closing"))
         self._running.clear()

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
+from keys.tasks import end_tasks
+
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
@@ -24,10 +26,7 @@ class Flights(Generic[K, T]):
 
     async def close(self) -> None:
         """Stop all work."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(self._tasks.values())
 
     def _landed(self, key: K, task: asyncio.Task[T]) -> None:
         del self._tasks[key]

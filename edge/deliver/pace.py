@@ -19,6 +19,7 @@ from edge.deliver.counters import Count, ignore
 from edge.deliver.pace_ledger import RETRY_S, Ask, Bucket, Ledger, Look, PaceStore
 from keys.pace import Charge, Pace
 from keys.problems import Problem
+from keys.tasks import end_tasks
 
 COUNTERS: Final[dict[str, str]] = {
     "pace_waits": "segments that could not be granted at once",
@@ -152,10 +153,7 @@ class PaceGate:
     async def aclose(self) -> None:
         """Ends all waiting: who still waits gets Problem unavailable."""
         self._closed = True
-        tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks([lane.task for lane in self._lanes.values() if lane.task is not None])
 
     def _lane(self, key: str) -> _Lane:
         lane = self._lanes.get(key)

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from edge.deliver.pace_ledger import StoreLost
 
 PREFIX: Final = "pace:"
-TIMEOUT_S: Final = 0.1  # for one operation: a segment may not wait longer for its permission to be slow
+TIMEOUT_S: Final = 0.25  # for one operation: beyond it this worker paces by itself for a second
 
 # Not WATCH: that is three round trips and a connection held between them.
 _SWAP: Final = """

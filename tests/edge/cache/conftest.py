@@ -58,6 +58,8 @@ class Bench:
     stack: AsyncExitStack
     counts: Counter[str] = field(default_factory=Counter)
     redis_url: str | None = None
+    redis_timeouts_s: tuple[float, float] = (2.0, 5.0)  # a busy machine must not look like a dead Redis
+    claim_ttl_ms: int = 3000
 
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -74,7 +76,10 @@ class Bench:
         return Gate(at)
 
     def store(self) -> RedisSlices | None:
-        return None if self.redis_url is None else RedisSlices(self.redis_url, count=self.count)
+        if self.redis_url is None:
+            return None
+        one, piece = self.redis_timeouts_s
+        return RedisSlices(self.redis_url, timeout_s=one, slice_timeout_s=piece, count=self.count)
 
     def memory(self, node: str) -> Memory:
         return SharedMemory(self.room / node, 64 << 20, count=self.count)
@@ -93,7 +98,12 @@ class Bench:
             memory or self.memory(node),
             store,
             Claims(
-                self.room / f"{node}-claims", store, ttl_ms=600, heartbeat_s=0.1, count=self.count, now=now
+                self.room / f"{node}-claims",
+                store,
+                ttl_ms=self.claim_ttl_ms,
+                heartbeat_s=0.1,
+                count=self.count,
+                now=now,
             ),
             OriginClient(self.origin.url, lambda: "node-token", count=self.count),
             packagers or self.published.public,
@@ -108,7 +118,7 @@ class Bench:
             "node": node,
             "origin": self.origin.url,
             "redis": self.redis_url,
-            "ttl_ms": 600,
+            "ttl_ms": self.claim_ttl_ms,
             "packager": self.published.public()[0].public_bytes_raw().hex(),
             "storage_key": self.published.storage_key.hex(),
         }

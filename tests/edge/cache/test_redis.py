@@ -210,7 +210,7 @@ async def test_f11_a_slice_set_with_holes_is_refilled(
 async def test_f9_f10_without_redis_all_is_served_with_one_fetch_a_node(
     bench: Any, origin: Any, redis_server: Any, fault: signal.Signals
 ) -> None:
-    bench.redis_url = redis_server.url
+    bench.redis_url, bench.redis_timeouts_s = redis_server.url, (0.1, 0.25)
     workers = [await bench.library(node) for node in ("n1", "n1", "n2", "n2")]
     redis_server.signal(fault)
     bodies = await asyncio.gather(*(bench.read(worker, "0.m4s") for worker in workers * 10))
@@ -233,7 +233,7 @@ async def test_f14_a_node_cut_off_from_redis_costs_one_more_fetch(
 async def test_f16_the_claim_of_a_killed_node_expires_and_another_node_takes_over(
     bench: Any, origin: Any, redis_server: Any, client: Any
 ) -> None:
-    bench.redis_url = redis_server.url
+    bench.redis_url, bench.claim_ttl_ms = redis_server.url, 600
     gate = origin.faults.gates["720p/2.m4s"] = bench.gate(SLICE * 4 + 100_000)
     library, other = await bench.library("n1"), await bench.worker("n2")
     await other.tell(read="2.m4s")
