@@ -1,8 +1,8 @@
 """Ending background tasks for sure. One cancellation is not always enough.
 
-In Python 3.11 `asyncio.wait_for` returns normally when it is cancelled in the moment its awaitable is done, and
-the cancellation is lost (python/cpython#86296, mended in 3.12). Client libraries use it, so a loop around a Redis
-command can outlive its `cancel()`: it is asked again until it ended.
+In Python 3.11 `asyncio.wait_for` returns normally when it is cancelled in the moment its awaitable is done,
+and the cancellation is lost (python/cpython#86296, mended in 3.12). Client libraries use it, so a loop around
+a Redis command can outlive its `cancel()`: it is asked again until it ended.
 """
 
 import asyncio
