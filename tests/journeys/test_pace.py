@@ -41,9 +41,8 @@ async def test_a_viewer_at_reading_pace_never_waits(paced: System, long_film: st
     async with await Viewer(link).opened() as viewer:
         began = time.monotonic()
         for number in range(6):
-            due = max(
-                0.0, number * SEGMENT_S / 2 - BURST_S / 2
-            )  # twice real time once half the burst is used
+            with_this_one = (number + 1) * SEGMENT_S
+            due = max(0.0, (with_this_one - BURST_S / 2) / RATE)  # twice real time after half the burst
             await asyncio.sleep(max(0.0, began + due - time.monotonic()))
             for rendition in (viewer.renditions()[0], "audio"):
                 await viewer.cipher(rendition, number)
