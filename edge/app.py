@@ -26,6 +26,7 @@ from edge.deliver.authorize import Authorizer
 from edge.deliver.clients import networks
 from edge.deliver.cors import Cors
 from edge.deliver.counters import Count, ignore
+from edge.deliver.download import Downloads
 from edge.deliver.headers import cache_status, common
 from edge.deliver.leases import Leases, LendsKeys, Shelf
 from edge.deliver.media import Media
@@ -106,6 +107,14 @@ class EdgeApp:
             Opening(authorizer, keys, patience, count=count),
             Playlists(library),
             Segments(library, pace, self.activity, node=settings.node, now=now, count=count),
+            Downloads(
+                library,
+                self.activity,
+                authorizer.still_allowed,
+                node=settings.node,
+                now=now,
+                count=count,
+            ),
             library,
             self.activity,
             Cors((settings.public_url, *settings.edges), settings.cors_origins),

@@ -16,6 +16,7 @@ SESSION_ID_BYTES: Final = 16
 _ASSET = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _RENDITION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _OBJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}(\.[a-z0-9]{1,8})?")
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def asset_id(text: str) -> str:
@@ -33,6 +34,11 @@ def rendition_id(text: str) -> str:
 def object_name(text: str) -> str:
     """The text as the name of an object in a rendition, such as `init.mp4` or `7.m4s`."""
     return _parse(_OBJECT, text, "an object name is like init.mp4 or 7.m4s")
+
+
+def file_name(text: str) -> str:
+    """The text as the last part of a download's URL, such as `film-720p.mp4`. Problem bad_request if not."""
+    return _parse(_FILE, text, "a download is named by 1 to 128 of A-Z, a-z, 0-9, `.`, _ and -")
 
 
 def _parse(pattern: re.Pattern[str], text: str, rule: str) -> str:

@@ -1,7 +1,9 @@
 """From a link to a session: verify, ask what is revoked and published, decide, keep the record, mint.
 
-Every refusal before the link's signature held is the one `forbidden`; an asset that does not exist is
-refused the same (SECURITY T12). The rules are `keys.sessions`, the transaction is `keys.store_sessions`.
+A link opens on `/v/<asset>/main.m3u8` (or `main.mpd`): its session is good for all of the asset's streams; or
+on `/d/<asset>/<file>`: its session is good for that download alone. Every refusal before the link's signature
+held is the one `forbidden`; an asset that does not exist is refused the same (SECURITY T12). The rules are
+`keys.sessions`, the transaction is `keys.store_sessions`.
 """
 
 import re
@@ -12,12 +14,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from keys import sessions as core
-from keys.container import Matcher, canonical_uri
+from keys.container import Matcher, canonical_uri, quote
 from keys.feed import RevocationFeed
 from keys.issuers import Issuers
 from keys.keyring import Keyring
 from keys.leases import OpenedSession
-from keys.names import DEFAULT_TENANT, SESSION_ID_BYTES, asset_id, b64url, b64url_decode
+from keys.names import DEFAULT_TENANT, SESSION_ID_BYTES, asset_id, b64url, b64url_decode, file_name
 from keys.problems import Problem
 from keys.store_keys import KeyStore
 from keys.store_sessions import SessionStore
@@ -25,7 +27,8 @@ from keys.tokens import Claims, mint, verify
 
 SALT_BYTES: Final = 32
 
-_OPENS = re.compile(r"/v/([^/]+)/main\.(?:m3u8|mpd)")
+_STREAMS = re.compile(r"/v/([^/]+)/main\.(?:m3u8|mpd)")
+_DOWNLOAD = re.compile(r"/d/([^/]+)/([^/]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,15 @@ class Opener:
         claims = verify(token, uri=uri, trust=self.issuers.trust(now), now=now, matcher=self.matcher)
         if claims.kind != "link":
             raise Problem("forbidden", detail="a session token opens nothing")
-        request = await self._request(claims, opened_asset(uri), client_ip, edge)
+        scope = opened_scope(uri)
+        request = await self._request(claims, scope.asset, client_ip, edge)
         await self._check_revoked(request, now)
         fresh = (b64url(secrets.token_bytes(SESSION_ID_BYTES)), secrets.token_bytes(SALT_BYTES))
         decision, session = await self.sessions.open(request, self.rules, fresh, claims.exp, now)
         if session is None:
             assert isinstance(decision, core.Refuse), "only a refusal is without a session"
             raise Problem(decision.code, detail=decision.reason)
-        return self._answer(session, claims.cdniip), isinstance(decision, core.New)
+        return self._answer(session, scope, claims.cdniip), isinstance(decision, core.New)
 
     async def _request(self, claims: Claims, asset: str, client_ip: str, edge: str) -> core.Request:
         network = self.issuers.network(claims)
@@ -91,12 +95,13 @@ class Opener:
         if kind:
             raise Problem("revoked", detail=f"by {kind}")
 
-    def _answer(self, session: core.Session, cdniip: str) -> OpenedSession:
+    def _answer(self, session: core.Session, scope: "Scope", cdniip: str) -> OpenedSession:
         """The same token for the same session: it is signed over the time the session was opened."""
         token = mint(
             self.signing.active,
             sid=b64url_decode(session.sid),
             asset=session.asset,
+            paths=scope.paths,
             expires=session.expires,
             now=session.opened,
             hosts=self.hosts,
@@ -105,10 +110,22 @@ class Opener:
         return OpenedSession(token, session.sid, session.asset, session.generation, session.expires)
 
 
-def opened_asset(uri: str) -> str:
-    """The asset a URI opens: only `/v/<asset>/main.m3u8` and `main.mpd` do. Problem `forbidden` else."""
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a session is opened for."""
+
+    asset: str
+    paths: str  # POSIX ERE of the paths its token is good for
+
+
+def opened_scope(uri: str) -> Scope:
+    """What a URI opens: the streams of an asset, or one download of it. Problem `forbidden` for any other."""
     try:
-        match = _OPENS.fullmatch(urlsplit(canonical_uri(uri)).path)
-        return asset_id(match[1] if match else "")
+        path = urlsplit(canonical_uri(uri)).path
+        if download := _DOWNLOAD.fullmatch(path):
+            asset, file = asset_id(download[1]), file_name(download[2])
+            return Scope(asset, quote(f"/d/{asset}/{file}"))
+        streams = _STREAMS.fullmatch(path)
+        return Scope(asset := asset_id(streams[1] if streams else ""), f"/v/{asset}/.*")
     except (ValueError, Problem) as exc:
         raise Problem("forbidden", detail="no session opens at this URI") from exc

@@ -13,6 +13,7 @@
     ├─ 413 too_large
     ├─ 415 not_media          the upload is no video or audio that can be played
     ├─ 416 range_not_satisfiable
+    ├─ 501 not_implemented    a method nobody here knows
     ├─ 502 bad_upstream
     ├─ 503 unavailable        trouble, never pace; always with Retry-After
     └─ 507 disk_full
@@ -38,6 +39,7 @@ STATUS: dict[str, int] = {
     "not_media": 415,
     "range_not_satisfiable": 416,
     "internal": 500,
+    "not_implemented": 501,
     "bad_upstream": 502,
     "unavailable": 503,
     "disk_full": 507,

@@ -21,7 +21,7 @@ from keys import jws
 from keys.cipher import CLAIM_KEY, Secret, seal_claim
 from keys.claims import AUDIENCE, PACE_CLAIM
 from keys.container import ATTRIBUTE, LINK_PATTERN, canonical_uri, quote, regex_container, split_token
-from keys.names import asset_id, b64url, b64url_decode
+from keys.names import asset_id, b64url, b64url_decode, file_name
 from keys.pace import Pace
 from keys.private_file import write_private
 
@@ -30,6 +30,7 @@ NOT_BEFORE_SLACK: Final = 30  # s: verifiers allow no leeway, so the signer's cl
 MAX_VIEWER: Final = 256  # bytes of a viewer's ID
 
 _STREAM = re.compile(r"/v/([^/]+)/main\.(?:m3u8|mpd)")
+_DOWNLOAD = re.compile(r"/d/([^/]+)/([^/]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,8 @@ def sign_url(
     `session_s` is how long that session may last; `viewer` an ID of yours, `network` an address or CIDR, both
     hidden in the link; `once` makes it single-use; `hosts` are further public edge base URLs it is good for;
     `pace` overrides {"burst": s, "rate": × real time, "jumps": n}. A link to `/v/<asset>/main.m3u8` opens
-    `main.mpd` too; any other URL is signed exactly. ValueError says what does not fit.
+    `main.mpd` too; any other URL, such as `/d/<asset>/<file>`, is signed exactly. ValueError says what does
+    not fit.
     """
     plain = _plain_url(url)
     issued = int(time.time() if now is None else now)
@@ -166,6 +168,8 @@ def _container(url: str, hosts: tuple[str, ...]) -> str:
     parts = urlsplit(url)
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     stream = _STREAM.fullmatch(path)
+    if download := _DOWNLOAD.fullmatch(path):
+        asset_id(download[1]), file_name(download[2])  # a name no edge would read is no link
     pattern = rf"/v/{quote(asset_id(stream[1]))}/main\.(m3u8|mpd)" if stream else quote(path)
     container = regex_container((f"{parts.scheme}://{parts.netloc}", *hosts), pattern)
     if len(container) - len("regex:") > LINK_PATTERN:

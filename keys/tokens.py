@@ -234,18 +234,20 @@ def mint(
     expires: float,
     now: float,
     hosts: Iterable[str],
+    paths: str | None = None,
     cdniip: str = "",
 ) -> str:
-    """A session token: the right to everything of `asset` at these public edge base URLs until `expires`.
+    """A session token: the right to `paths` of `asset` at these public edge base URLs until `expires`.
 
-    `cdniip` is copied from the link when it had one (RFC 9246 §2.1.14). ValueError when it fits no URL.
+    `paths` is a POSIX ERE; None: all streams of the asset, `/v/<asset>/.*`. `cdniip` is copied from the link
+    when it had one (RFC 9246 §2.1.14). ValueError when it fits no URL.
     """
     claims: dict[str, object] = {
         "sid": b64url(sid),
         "asset": asset_id(asset),
         "exp": int(expires),
         "nbf": int(now) - NOT_BEFORE_SLACK,
-        "cdniuc": regex_container(tuple(hosts), f"/v/{asset}/.*"),
+        "cdniuc": regex_container(tuple(hosts), paths or f"/v/{asset}/.*"),
     }
     if cdniip:
         claims["cdniip"] = cdniip

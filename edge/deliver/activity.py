@@ -55,6 +55,10 @@ class Activity:
         """One request of a session, answered."""
         self._add(sid, Seen(self._now(), 1, size_bytes, media_s))
 
+    def progress(self, sid: str, size_bytes: int) -> None:
+        """More bytes of a request that was noted when it began."""
+        self._add(sid, Seen(self._now(), 0, size_bytes, 0.0))
+
     async def run(self) -> None:
         """Posts until cancelled."""
         while True:

@@ -25,6 +25,7 @@ class Answer:
     status: int
     headers: Headers
     body: bytes = b""
+    length_known: bool = True  # False: HEAD of what only GET would measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,10 @@ def conditional(request: Request, headers: Headers, body: bytes, etag: str) -> A
 async def send_answer(send: Send, answer: Answer, extra: Headers, *, head: bool) -> None:
     """Sends it, with `extra` headers after its own."""
     headers = [*answer.headers, *extra]
-    if answer.status not in (204, 304):  # RFC 9110 §8.6, §15.4.5: no length of a body that is not meant
+    if answer.length_known and answer.status not in (
+        204,
+        304,
+    ):  # RFC 9110 §8.6, §15.4.5: no length of a body that is not meant
         headers.append((b"content-length", str(len(answer.body)).encode()))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else answer.body, "more_body": False})

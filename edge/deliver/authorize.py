@@ -71,33 +71,63 @@ class Authorizer:
 
     async def link(self, route: Route) -> Claims:
         """The claims of a link that may be opened here now; network and use are for keys to check."""
-        claims = await self._tokens.verify(route.token, self.uri(route))
-        if claims.kind != "link":
-            raise Problem("forbidden", detail="a session's token opens nothing")
-        self._revocations.check(lid=claims.lid, asset=route.asset, signer=(claims.iss, claims.kid))
-        self._revocations.may_open()
+        claims = await self._claims(route)
+        self._check_link(claims, route)
         return claims
 
     async def session(self, route: Route, client: str) -> Lease:
         """The lease of the session that may have this now."""
-        claims = await self._tokens.verify(route.token, self.uri(route))
+        return await self._lease(await self._claims(route), route, client)
+
+    async def download(self, route: Route, client: str) -> Lease | None:
+        """The lease of the session that may have this file now; None under a link that may be opened."""
+        claims = await self._claims(route)
+        if claims.kind == "session":
+            return await self._lease(claims, route, client)
+        self._check_link(claims, route)
+        return None
+
+    async def _claims(self, route: Route) -> Claims:
+        return await self._tokens.verify(route.token, self.uri(route))
+
+    def _check_link(self, claims: Claims, route: Route) -> None:
+        if claims.kind != "link":
+            raise Problem("forbidden", detail="a session's token opens nothing")
+        self._revocations.check(lid=claims.lid, asset=route.asset, signer=(claims.iss, claims.kid))
+        self._revocations.may_open()
+
+    async def _lease(self, claims: Claims, route: Route, client: str) -> Lease:
         if route.kind is Kind.LINK or claims.kind != "session" or claims.asset != route.asset:
             raise Problem("forbidden", detail=f"a {claims.kind} token for something else")
+        if route.in_query:
+            raise Problem("forbidden", detail="query style is for links")
         self._revocations.check(sid=claims.sid, asset=claims.asset, signer=(claims.iss, claims.kid))
         self._revocations.may_go_on()
         lease = await self._leases.get(claims.sid, route.token, self.uri(route))
         self._check(lease, claims, client)
         return lease
 
+    def still_allowed(self, lease: Lease) -> None:
+        """Returns while the session of this lease runs: for an answer that takes long to send.
+
+        Problem expired, revoked or unavailable when it is over.
+        """
+        self._revocations.may_go_on()
+        self._revocations.check(sid=lease.sid, asset=lease.asset)
+        self._check_running(lease)
+
     def _check(self, lease: Lease, claims: Claims, client: str) -> None:
         if (lease.sid, lease.asset) != (claims.sid, claims.asset):
             raise Problem("forbidden", detail="the lease is for something else")
+        self._check_running(lease)
+        if not _within(client, lease.network):
+            raise Problem("forbidden", detail="outside the network of its link")
+
+    def _check_running(self, lease: Lease) -> None:
         if lease.expires <= self._now():
             self._leases.forget(lease.sid)
             raise Problem("expired", detail=f"session ended at {lease.expires}")
         self._revocations.check(lid=lease.lid, viewer=lease.viewer, signer=(lease.iss, lease.kid))
-        if not _within(client, lease.network):
-            raise Problem("forbidden", detail="outside the network of its link")
 
 
 def _within(client: str, network: str | None) -> bool:

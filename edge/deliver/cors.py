@@ -14,12 +14,12 @@ Headers = list[tuple[bytes, bytes]]
 MAX_AGE_S: Final = 7200
 METHODS: Final = b"GET, HEAD, OPTIONS"
 ALLOWED: Final = (
-    b"Range, If-Range, If-None-Match, Authorization, Content-Type, "
+    b"Range, If-Range, If-Match, If-None-Match, Want-Repr-Digest, Authorization, Content-Type, "
     b"CMCD-Request, CMCD-Object, CMCD-Status, CMCD-Session"
 )
 EXPOSED: Final = (
-    b"Content-Length, Content-Range, Accept-Ranges, ETag, Date, Age, Retry-After, "
-    b"Cache-Status, Sluice-Request-Id"
+    b"Content-Length, Content-Range, Content-Disposition, Accept-Ranges, ETag, Last-Modified, Repr-Digest, "
+    b"Content-Digest, Date, Age, Retry-After, Cache-Status, Sluice-Request-Id"
 )
 
 

@@ -13,6 +13,7 @@ PLAYLIST_TYPE: Final = b"application/vnd.apple.mpegurl"
 INIT_TYPE: Final = b"video/mp4"
 SEGMENT_TYPE: Final = b"video/mp4"
 KEY_TYPE: Final = b"application/octet-stream"
+FILE_TYPE: Final = b"application/octet-stream"  # of a download nothing more is known of
 
 PLAYLIST_AGE_S: Final = 60
 INIT_AGE_S: Final = 3600

@@ -1,4 +1,4 @@
-"""Everything under `/v`, over raw ASGI: which endpoint answers, and what every answer and refusal carries.
+"""All under `/v` and `/d`, over raw ASGI: which endpoint answers, and what every answer and refusal carries.
 
 The target is parsed once, the client asked for once; then one table of kinds. Refusals are
 `keys.problems`; a stranger gets one and the same 403 whatever is wrong (SECURITY T12), with CORS headers,
@@ -15,20 +15,31 @@ from edge.deliver import init, key, path
 from edge.deliver.activity import Activity
 from edge.deliver.answer import Answer, Request, fields_of, refusal, send_answer
 from edge.deliver.authorize import Authorizer
+from edge.deliver.body import BodyBroken
 from edge.deliver.clients import Network, client_address
 from edge.deliver.cors import METHODS, Cors, Headers
 from edge.deliver.counters import Count, ignore
+from edge.deliver.download import Downloads
 from edge.deliver.headers import cache_status, common
 from edge.deliver.needs import Library
 from edge.deliver.open import Opening
 from edge.deliver.path import Kind, Route
 from edge.deliver.playlist import Playlists
-from edge.deliver.segment import BodyBroken, Segments
+from edge.deliver.segment import Segments
 from keys.leases import Lease
 from keys.problems import Problem
 
 ASKING: Final = ("GET", "HEAD")
-STRANGERS: Final = ("bad_request", "forbidden", "expired", "limit", "revoked", "method_not_allowed")
+KNOWN: Final = ("POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT")  # known, and not allowed here
+STRANGERS: Final = (
+    "bad_request",
+    "forbidden",
+    "expired",
+    "limit",
+    "revoked",
+    "method_not_allowed",
+    "not_implemented",
+)
 TROUBLE: Final = ("bad_upstream", "unavailable")
 
 log = logging.getLogger("sluice.edge.media")
@@ -43,6 +54,7 @@ class Media:
         opening: Opening,
         playlists: Playlists,
         segments: Segments,
+        downloads: Downloads,
         library: Library,
         activity: Activity,
         cors: Cors,
@@ -57,6 +69,7 @@ class Media:
         self._opening = opening
         self._playlists = playlists
         self.segments = segments
+        self._downloads = downloads
         self._library = library
         self._activity = activity
         self._cors = cors
@@ -66,7 +79,7 @@ class Media:
         self._count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request under `/v`."""
+        """Answers one request under `/v` or `/d`."""
         fields = fields_of(scope["headers"])
         origin = fields.get(b"origin")
         method = scope["method"]
@@ -91,10 +104,15 @@ class Media:
         self, scope: Scope, request: Request, receive: Receive, send: Send, extra: Headers
     ) -> int:
         if request.method not in ASKING:
-            raise Problem("method_not_allowed")
+            raise Problem("method_not_allowed" if request.method in KNOWN else "not_implemented")
         route = path.parse(scope["raw_path"], scope["query_string"])
         if route.kind is Kind.LINK:
             answer = await self._opening.answer(route, request)
+        elif route.kind is Kind.DOWNLOAD:
+            held = await self._authorizer.download(route, request.client)
+            if held is not None:
+                return await self._downloads.serve(route, request, held, receive, send, extra)
+            answer = await self._opening.download(route, request)
         else:
             lease = await self._authorizer.session(route, request.client)
             if route.kind is Kind.SEGMENT:

@@ -3,7 +3,8 @@
 The redirect is never stored and its Location is path-absolute, so it stays on the host the player asked.
 Opening is idempotent for a minute (keys sees to it), so players that open a link twice are fine. HEAD
 opens nothing: a link that could be opened answers it with 200 and no body, so link previews burn no
-single-use link.
+single-use link. Such an answer to a download's link does not say how long the file is: only a session
+knows which generation it is of.
 """
 
 from typing import Final, Protocol
@@ -11,7 +12,8 @@ from typing import Final, Protocol
 from edge.deliver.answer import Answer, Request
 from edge.deliver.authorize import Authorizer
 from edge.deliver.counters import Count, ignore
-from edge.deliver.headers import PLAYLIST_TYPE, unstored
+from edge.deliver.disposition import attachment
+from edge.deliver.headers import FILE_TYPE, PLAYLIST_TYPE, unstored
 from edge.deliver.path import TOKEN_NAME, Route
 from edge.deliver.patience import Patience
 from keys.leases import OpenedSession
@@ -29,7 +31,7 @@ class OpensSessions(Protocol):
 
 
 class Opening:
-    """Answers `main.m3u8` under a link token."""
+    """Answers `main.m3u8`, or a download, under a link token."""
 
     def __init__(
         self, authorizer: Authorizer, keys: OpensSessions, patience: Patience, *, count: Count = ignore
@@ -44,11 +46,25 @@ class Opening:
         await self._authorizer.link(route)
         if request.method == "HEAD":
             return Answer(200, unstored(PLAYLIST_TYPE))
+        return await self._redirect(route, request, f"{PROTECTION}/main.m3u8")
+
+    async def download(self, route: Route, request: Request) -> Answer:
+        """302 to the same file under the session's token. The link was found to be one that may be opened."""
+        if request.method == "HEAD":
+            kept = [
+                (b"accept-ranges", b"bytes"),
+                (b"content-disposition", attachment(route.file, route.file)),
+            ]
+            return Answer(200, [*unstored(FILE_TYPE), *kept], length_known=False)
+        return await self._redirect(route, request, route.file)
+
+    async def _redirect(self, route: Route, request: Request, place: str) -> Answer:
+        """302 to a place of the asset under the session's token."""
         opened = await self._open(route, request.client)
         if opened.asset != route.asset:
             raise Problem("bad_upstream", detail="keys opened a session of another asset")
         self._count("sessions_opened", 1)
-        target = f"/v;{TOKEN_NAME}={opened.session_token}/{route.asset}/{PROTECTION}/main.m3u8"
+        target = f"{route.path[:2]};{TOKEN_NAME}={opened.session_token}/{route.asset}/{place}"
         return Answer(302, [(b"location", target.encode("ascii")), *unstored()])
 
     async def _open(self, route: Route, client: str) -> OpenedSession:

@@ -1,10 +1,10 @@
 """What a media request asks for: one canonical path and one token, read once from the raw request target.
 
-Everything later (token match, cache key, upstream request) uses the Route made here; nobody parses the
-target again. The token is a path parameter of the first segment (RFC 9246 path style); query style is
-taken on a link only. Names need no percent-encoding, so a `%` in a media path is never ours (SECURITY T5:
-encoded slashes, dots, NUL, overlong and odd forms all fall with it). Other query parameters, such as
-CMCD, are ignored. Pure.
+Streams lie under `/v`, downloads under `/d`. Everything later (token match, cache key, upstream request)
+uses the Route made here; nobody parses the target again. The token is a path parameter of the first segment
+(RFC 9246 path style); query style is taken on a link only. Names need no percent-encoding, so a `%` in a
+media path is never ours (SECURITY T5: encoded slashes, dots, NUL, overlong and odd forms all fall with it).
+Other query parameters, such as CMCD, are ignored. Pure.
 """
 
 import enum
@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from keys.names import asset_id, rendition_id
+from keys.names import asset_id, file_name, rendition_id
 from keys.problems import Problem
 
 TOKEN_NAME: Final = "URISigningPackage"  # noqa: S105 - the name of the attribute, not a token
 MAX_TARGET_BYTES: Final = 8192
 STREAM_PROTECTIONS: Final = ("aes",)  # what this release serves as streams
 
-_MEDIA = re.compile(rb"/v(?![A-Za-z0-9_.~-])")  # /v, /v;…, /v/…, and odd forms such as /v%3b…
-_FIRST = re.compile(rf"v;{TOKEN_NAME}=(.*)", re.DOTALL)
+_MEDIA = re.compile(rb"/[vd](?![A-Za-z0-9_.~-])")  # /v, /v;…, /v/…, and odd forms such as /v%3b…; so /d
+_FIRST = re.compile(rf"([vd]);{TOKEN_NAME}=(.*)", re.DOTALL)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,4096}(\.[A-Za-z0-9_-]{1,4096}){2}")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,=:@/-]*")  # RFC 3986 §3.3 pchar, less `%` and `;`
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -36,6 +36,7 @@ class Kind(enum.Enum):
     INIT = "init"
     SEGMENT = "segment"
     KEY = "key"
+    DOWNLOAD = "download"  # a link opens here too: which it is, the token says
 
 
 _Names = tuple[Kind, str, str, str, int]  # kind, asset, protection, rendition, number
@@ -49,13 +50,15 @@ class Route:
     path: str  # canonical: no token, no query
     token: str = field(repr=False)
     asset: str
-    protection: str = ""  # empty on a link
-    rendition: str = ""  # empty for links and multivariant playlists
+    protection: str = ""  # empty on a link and on a download
+    rendition: str = ""  # empty for links, multivariant playlists and downloads
     number: int = 0  # segment number, or key period
+    file: str = ""  # name of a download
+    in_query: bool = False  # the token stood in the query: fine for a link, for a session it is not
 
 
 def is_media(raw_path: bytes) -> bool:
-    """Whether this target is under `/v`, hence answered by `parse` and nobody else."""
+    """Whether this target is under `/v` or `/d`, hence answered by `parse` and nobody else."""
     return _MEDIA.match(raw_path) is not None
 
 
@@ -70,14 +73,18 @@ def parse(raw_path: bytes, query: bytes = b"") -> Route:
     first, _, rest = _ascii(raw_path)[1:].partition("/")
     token = _token(first, query)
     segments = _segments(rest)
+    in_query = ";" not in first
+    path = f"/{first[0]}/" + "/".join(segments)
+    if first[0] == "d":
+        return _download(path, token, segments, in_query=in_query)
     kind, asset, protection, rendition, number = _read(segments)
-    if first == "v" and kind is not Kind.LINK:
+    if in_query and kind is not Kind.LINK:
         raise _refused("query style is for links")
-    return Route(kind, "/v/" + "/".join(segments), token, asset, protection, rendition, number)
+    return Route(kind, path, token, asset, protection, rendition, number)
 
 
 def check_target(raw_path: bytes) -> None:
-    """Refuses targets no route of ours could mean: Problem bad_request. For everything outside `/v`."""
+    """Refuses targets no route of ours could mean: Problem bad_request. For all but `/v` and `/d`."""
     decoded = unquote_to_bytes(raw_path)
     try:
         text = decoded.decode("utf-8")
@@ -92,13 +99,13 @@ def check_target(raw_path: bytes) -> None:
 
 def _token(first: str, query: bytes) -> str:
     in_path = _FIRST.fullmatch(first)
-    found = [in_path[1]] if in_path else []
+    found = [in_path[2]] if in_path else []
     found += [
         value.decode("latin-1")
         for name, _, value in (pair.partition(b"=") for pair in re.split(rb"[&;]", query))
         if name == TOKEN_NAME.encode()
     ]
-    if not in_path and first != "v":
+    if not in_path and first not in ("v", "d"):
         raise _odd("parameters of the first segment")
     if len(found) != 1 or not _TOKEN.fullmatch(found[0]):
         raise _refused("not exactly one well-formed token")
@@ -125,6 +132,16 @@ def _read(segments: list[str]) -> _Names:
     except Problem as problem:
         raise _refused(problem.detail) from None
     raise _refused("no such route")
+
+
+def _download(path: str, token: str, segments: list[str], *, in_query: bool) -> Route:
+    if len(segments) != 2:
+        raise _refused("no such route")
+    try:
+        asset, file = asset_id(segments[0]), file_name(segments[1])
+    except Problem as problem:
+        raise _refused(problem.detail) from None
+    return Route(Kind.DOWNLOAD, path, token, asset, file=file, in_query=in_query)
 
 
 def _inside(tail: list[str]) -> tuple[Kind, str, int]:

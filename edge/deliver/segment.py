@@ -1,13 +1,10 @@
 """Segments, the hot path: held for the pace, taken from the cache slice by slice, encrypted, sent.
 
-Raw ASGI. Content-Length is always set, so a body that breaks off is seen to be broken: when a slice fails
-after the response began, BodyBroken makes the server close the connection; nothing short ever ends as if
-whole. The entity tag is strong although the bytes are per session, because encryption is deterministic
+Raw ASGI. The entity tag is strong although the bytes are per session, because encryption is deterministic
 for (session, object) (SECURITY H12); it is made of the object's identity, which names its content for
 good (K1: objects are write-once in a generation).
 """
 
-import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncGenerator, Callable
@@ -20,6 +17,7 @@ from starlette.types import Message, Receive, Send
 from edge.deliver import ranges
 from edge.deliver.activity import Activity
 from edge.deliver.answer import Request
+from edge.deliver.body import Body, BodyBroken
 from edge.deliver.cipher import BufferPool, cipher_length, encrypted
 from edge.deliver.cors import Headers
 from edge.deliver.counters import Count, ignore
@@ -37,10 +35,6 @@ from origin.media.asset import Rendition, segment_object
 from origin.media.seal import slice_count
 
 ETAG_LENGTH: Final = 22  # characters of base64url: 132 bits
-
-
-class BodyBroken(Exception):
-    """A body that had begun cannot be finished: the connection must be closed, visibly short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +135,7 @@ class Segments:
         with self._ask(plan) as grant:
             granted = await client.wait(grant, self._hold_s)
             opened = await self._open(plan)
-            body = _Body(send, client, plan.part)
+            body = Body(send, client, plan.part.stop - plan.part.start)
             try:
                 async with aclosing(self._pieces(plan, opened)) as pieces:
                     first = await anext(pieces)
@@ -195,12 +189,12 @@ class Segments:
             plan.key, plan.number, opened.length, opened.slice, self._pool, start=part.start, stop=part.stop
         )
 
-    async def _begin(self, plan: Plan, opened: Opened, body: "_Body", extra: Headers) -> None:
+    async def _begin(self, plan: Plan, opened: Opened, body: Body, extra: Headers) -> None:
         status = cache_status(self._node, opened.source, stored=opened.stored)
         self._count("segments", 1)
         await body.begin(self._start(plan, status, extra))
 
-    async def _drip(self, piece: memoryview, body: "_Body", grant: Grant, client: Client) -> memoryview:
+    async def _drip(self, piece: memoryview, body: Body, grant: Grant, client: Client) -> memoryview:
         """Sends a few bytes at a time until the grant; what is left of the piece."""
         at = 0
         while not await client.wait(grant, self._drip_every_s):
@@ -227,7 +221,7 @@ class Segments:
             headers = [(n, b"no-store" if n == b"cache-control" else v) for n, v in headers]
         return {"type": "http.response.start", "status": part.status, "headers": headers}
 
-    def _tell(self, plan: Plan, body: "_Body") -> None:
+    def _tell(self, plan: Plan, body: Body) -> None:
         """Counts what went out; a part of a segment counts as that part of its seconds.
 
         Who watches a minute gets a minute of video and one of audio: only one of them is counted.
@@ -236,35 +230,3 @@ class Segments:
         self._count("segment_bytes", body.sent)
         self._count("media_ms", round(1000 * seconds))
         self._activity.note(plan.lease.sid, body.sent, seconds)
-
-
-class _Body:
-    """A body on its way: how much of it is out, and whether anybody still takes it."""
-
-    def __init__(self, send: Send, client: Client, part: ranges.Part) -> None:
-        self.begun = False
-        self.sent = 0
-        self._length = part.stop - part.start
-        self._send = send
-        self._client = client
-
-    async def begin(self, start: Message) -> None:
-        self._client.check()
-        self.begun = True
-        await self._out(start)
-
-    async def put(self, piece: memoryview) -> None:
-        """Sends a piece and lets others have a turn: `send` itself yields only when the socket is full."""
-        after = self.sent + len(piece)
-        more = after < self._length
-        await self._out({"type": "http.response.body", "body": piece, "more_body": more})
-        self.sent = after
-        if more:
-            self._client.check()
-        await asyncio.sleep(0)
-
-    async def _out(self, message: Message) -> None:
-        try:
-            await self._send(message)
-        except OSError as exc:  # ASGI 2.4: the server says that the client left
-            raise Gone from exc

@@ -6,6 +6,7 @@ and times, no media.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from keys.derive import enc
-from keys.names import PROTECTIONS, asset_id, b64url, b64url_decode, rendition_id
+from keys.names import PROTECTIONS, asset_id, b64url, b64url_decode, file_name, rendition_id
 from keys.problems import Problem
 from origin.media.digests import signed_by
 
@@ -21,6 +22,9 @@ DESCRIPTOR_RENDITION = "asset"
 DESCRIPTOR_OBJECT = "asset.json"
 LIST_OBJECT = "list"
 INIT_OBJECT = "init.mp4"
+FILE_OBJECT = "file"
+
+_MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 
 
 class BadDescriptor(Exception):
@@ -54,6 +58,19 @@ class Rendition:
 
 
 @dataclass(frozen=True, slots=True)
+class Download:
+    """One file of an asset that may be taken away whole: object `file` of a rendition of its own."""
+
+    name: str  # last part of its URL, such as film-720p.mp4 (`keys.names.file_name`)
+    shown: str  # what it is called on the viewer's disk, such as "A film 720p.mp4"
+    media_type: str  # of what is in it, such as video/mp4
+    size: int  # plain bytes
+    sha256: str  # of the plain bytes; base64url
+    rendition: str  # that holds it, such as file-720p
+    stored: int  # when, in seconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
 class Descriptor:
     """One generation of an asset."""
 
@@ -65,10 +82,15 @@ class Descriptor:
     period_segments: int  # segments to a key period, the same number in every rendition
     renditions: tuple[Rendition, ...]
     protections: tuple[str, ...] = field(default=("aes",))
+    downloads: tuple[Download, ...] = ()  # left out of the JSON when there are none
 
     def rendition(self, name: str) -> Rendition | None:
         """The rendition of that ID, or None."""
         return next((r for r in self.renditions if r.id == name), None)
+
+    def download(self, name: str) -> Download | None:
+        """The download of that name, or None."""
+        return next((d for d in self.downloads if d.name == name), None)
 
 
 def segment_object(number: int) -> str:
@@ -78,7 +100,10 @@ def segment_object(number: int) -> str:
 
 def write_descriptor(key: Ed25519PrivateKey, descriptor: Descriptor) -> bytes:
     """The signed descriptor as published."""
-    text = json.dumps(asdict(descriptor), sort_keys=True, separators=(",", ":"))
+    fields = asdict(descriptor)
+    if not descriptor.downloads:
+        del fields["downloads"]
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     signed = enc("sluice1 asset", descriptor.asset, descriptor.generation, text)
     envelope = {"descriptor": text, "signature": b64url(key.sign(signed))}
     return json.dumps(envelope, separators=(",", ":")).encode()
@@ -104,7 +129,9 @@ def read_descriptor(
 
 def _descriptor(fields: dict[str, Any]) -> Descriptor:
     renditions = tuple(_rendition(row) for row in fields["renditions"])
-    found = Descriptor(**{**fields, "renditions": renditions, "protections": tuple(fields["protections"])})
+    downloads = tuple(_download(row) for row in fields.get("downloads", ()))
+    known = {"renditions": renditions, "protections": tuple(fields["protections"]), "downloads": downloads}
+    found = Descriptor(**{**fields, **known})
     asset_id(found.asset)
     for r in renditions:
         rendition_id(r.id)
@@ -112,6 +139,19 @@ def _descriptor(fields: dict[str, Any]) -> Descriptor:
             raise ValueError("rendition of the wrong shape")
     if found.period_segments < 1 or not set(found.protections) <= set(PROTECTIONS):
         raise ValueError("descriptor of the wrong shape")
+    return found
+
+
+def _download(row: dict[str, Any]) -> Download:
+    found = Download(**row)
+    file_name(found.name)
+    rendition_id(found.rendition)
+    if (
+        len(b64url_decode(found.sha256)) != 32
+        or found.size < 0
+        or not _MEDIA_TYPE.fullmatch(found.media_type)
+    ):
+        raise ValueError("download of the wrong shape")
     return found
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -15,21 +16,25 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge.app import EdgeApp, EdgeSettings
 from edge.deliver.trust import TrustedTokens
 from keys import sign_url
+from keys.container import quote
 from keys.derive import session_root
 from keys.jwk import public_jwk
 from keys.leases import Lease, OpenedSession
 from keys.names import b64url, b64url_decode
+from keys.opening import opened_scope
 from keys.pace import Pace
 from keys.problems import Problem
 from keys.revocation import Entry, Feed
 from keys.sessions import Activity
 from keys.signing import SigningKey
 from keys.tokens import Trust, mint, verify
-from origin.media.asset import Descriptor, Rendition
+from origin.media.asset import FILE_OBJECT, Descriptor, Download, Rendition
 from origin.media.seal import SLICE
 
 TENANT = "default"
 GENERATION = 3
+STORED = 1_750_000_000  # seconds since the epoch: when the downloads were made
+FILES = {"film.mp4": 3 * SLICE + 77, "clip.mp4": 1000, "empty.mp4": 0}  # downloads and their sizes
 
 
 def descriptor(sizes: tuple[int, ...] = (100, 3 * SLICE + 5, SLICE, 16, 999, 70_000)) -> Descriptor:
@@ -39,7 +44,28 @@ def descriptor(sizes: tuple[int, ...] = (100, 3 * SLICE + 5, SLICE, 16, 999, 70_
         "720p", "video", 0, "avc1.64001f", 1000, durations, sizes, 1_000_000, 900_000, 1280, 720, 25.0
     )
     audio = Rendition("audio", "audio", 1, "mp4a.40.2", 1000, durations, sizes, 128_000, 120_000, channels=2)
-    return Descriptor(TENANT, "film", GENERATION, "A film", 4.0 * len(sizes), 2, (video, audio))
+    files = tuple(downloaded(name, size) for name, size in FILES.items())
+    return Descriptor(
+        TENANT, "film", GENERATION, "A film", 4.0 * len(sizes), 2, (video, audio), downloads=files
+    )
+
+
+def downloaded(name: str, size: int, shown: str = "", body: bytes | None = None) -> Download:
+    """The entry of a file as the packager writes it."""
+    digest = hashlib.sha256(file_bytes(name, size) if body is None else body).digest()
+    return Download(
+        name, shown or f"A {name}", "video/mp4", size, b64url(digest), file_rendition(name), STORED
+    )
+
+
+def file_rendition(name: str) -> str:
+    """The rendition that holds a file."""
+    return f"file-{name.partition('.')[0]}"
+
+
+def file_bytes(name: str, size: int) -> bytes:
+    """A download's bytes."""
+    return plain_bytes(f"{name}-file", size)
 
 
 def plain_bytes(name: str, size: int) -> bytes:
@@ -96,6 +122,10 @@ class MemoryLibrary:
     def body(self, asset: str, generation: int, rendition: str, name: str) -> bytes:
         if name == "init.mp4":
             return plain_bytes(f"{asset}{rendition}init", 700)
+        if name == FILE_OBJECT:
+            files = self.assets[asset, generation].downloads
+            size, file = next((d.size, d.name) for d in files if d.rendition == rendition)
+            return file_bytes(file, size)
         found = self.assets[asset, generation].rendition(rendition)
         assert found is not None
         return plain_bytes(
@@ -208,15 +238,18 @@ class MemoryKeys:
         known = self.opened.get((claims.lid, client_ip))
         if known is None:
             sid = bytes([len(self.opened)] * 16)
-            text, expires = self.session_token(sid, asset), int(time.time()) + self.session_s
+            text = self.session_token(sid, asset, paths=opened_scope(uri).paths)
+            expires = int(time.time()) + self.session_s
             known = OpenedSession(text, b64url(sid), asset, GENERATION, expires)
             self.opened[claims.lid, client_ip] = known
         return known
 
-    def session_token(self, sid: bytes, asset: str = "film", *, ends_in: float | None = None) -> str:
+    def session_token(
+        self, sid: bytes, asset: str = "film", *, ends_in: float | None = None, paths: str | None = None
+    ) -> str:
         now = time.time()
         expires = now + (self.session_s if ends_in is None else ends_in)
-        return mint(self.own, sid=sid, asset=asset, expires=expires, now=now, hosts=self.edges)
+        return mint(self.own, sid=sid, asset=asset, expires=expires, now=now, hosts=self.edges, paths=paths)
 
     async def lease(self, session_token: str, uri: str) -> Lease:
         await self._asked("lease")
@@ -304,6 +337,17 @@ class World:
         """The base URL of a session: add `720p/0.m4s`."""
         token = self.keys.session_token(sid, asset, **how)
         return f"{self.url}/v;URISigningPackage={token}/{asset}/aes/"
+
+    def download(
+        self, file: str = "film.mp4", sid: bytes = bytes(16), asset: str = "film", **how: Any
+    ) -> str:
+        """The URL of a download under a session's token."""
+        token = self.keys.session_token(sid, asset, paths=quote(f"/d/{asset}/{file}"), **how)
+        return f"{self.url}/d;URISigningPackage={token}/{asset}/{file}"
+
+    def download_link(self, file: str = "film.mp4", asset: str = "film", **how: Any) -> str:
+        """A signed link to a download."""
+        return sign_url(f"{self.url}/d/{asset}/{file}", self.keys.site, **how)
 
 
 def listening_socket() -> tuple[socket.socket, str]:

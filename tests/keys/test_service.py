@@ -117,9 +117,16 @@ async def test_t2_a_session_url_opened_as_a_link_opens_nothing(
 
 
 @pytest.mark.parametrize(
-    "path", ["/v/film/aes/main.m3u8", "/v/film/main.txt", "/d/film/main.m3u8", "/v/main.m3u8"]
+    "path",
+    [
+        "/v/film/aes/main.m3u8",
+        "/v/film/main.txt",
+        "/d/film",
+        "/d/film/a/b.mp4",
+        "/v/main.m3u8",
+    ],
 )
-async def test_only_a_main_playlist_or_manifest_opens(
+async def test_only_a_main_playlist_a_manifest_or_a_download_opens(
     service: KeysService, secrets: Secrets, clock: Clock, film: str, path: str
 ) -> None:
     token = link(secrets.issuer, clock, EDGE + path)

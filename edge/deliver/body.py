@@ -1,0 +1,48 @@
+"""A streamed body on its way: how much of it is out, and whether anybody still takes it.
+
+Content-Length is always set, so a body that breaks off is seen to be broken: when a slice fails after the
+response began, BodyBroken makes the server close the connection; nothing short ever ends as if whole.
+"""
+
+import asyncio
+
+from starlette.types import Message, Send
+
+from edge.deliver.hold import Client, Gone
+
+
+class BodyBroken(Exception):
+    """A body that had begun cannot be finished: the connection must be closed, visibly short."""
+
+
+class Body:
+    """One body of `length` bytes."""
+
+    def __init__(self, send: Send, client: Client, length: int) -> None:
+        self.begun = False
+        self.sent = 0
+        self._length = length
+        self._send = send
+        self._client = client
+
+    async def begin(self, start: Message) -> None:
+        """Sends the head. Gone when the client left."""
+        self._client.check()
+        self.begun = True
+        await self._out(start)
+
+    async def put(self, piece: memoryview | bytes) -> None:
+        """Sends a piece and lets others have a turn: `send` itself yields only when the socket is full."""
+        after = self.sent + len(piece)
+        more = after < self._length
+        await self._out({"type": "http.response.body", "body": piece, "more_body": more})
+        self.sent = after
+        if more:
+            self._client.check()
+        await asyncio.sleep(0)
+
+    async def _out(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except OSError as exc:  # ASGI 2.4: the server says that the client left
+            raise Gone from exc

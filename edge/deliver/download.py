@@ -1,0 +1,209 @@
+"""Downloads, the plain hot path: files of an asset, taken from the cache slice by slice, sent as they are.
+
+Raw ASGI. A file is the same for everyone and on every edge, so its entity tag is its SHA-256, and what one
+edge began another goes on with (SECURITY H12, K4). Only the slices a range needs are fetched (H8, T10). They
+go out in pieces straight from where the cache holds them, so a request costs two slices of memory at most,
+however slowly its client reads. No pace: a publisher who allows a download allows it at full speed. What was
+taken back while it runs stops at the next slice, visibly short.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Final
+
+from starlette.types import Message, Receive, Send
+
+from edge.deliver import multipart, ranges
+from edge.deliver.activity import Activity
+from edge.deliver.answer import Request
+from edge.deliver.body import Body, BodyBroken
+from edge.deliver.cors import Headers
+from edge.deliver.counters import Count, ignore
+from edge.deliver.disposition import attachment
+from edge.deliver.headers import cache_status, private, segment_age, unstored
+from edge.deliver.hold import Gone, watched
+from edge.deliver.integrity import digest_fields
+from edge.deliver.needs import Library, Opened
+from edge.deliver.path import Route
+from keys.leases import Lease
+from keys.names import b64url_decode
+from keys.problems import Problem
+from origin.media.asset import FILE_OBJECT, Download
+from origin.media.seal import SLICE, slice_count, slice_length
+
+PIECE: Final = 256 * 1024  # bytes handed to the server at once
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to send of which file, decided before anything is fetched."""
+
+    lease: Lease
+    file: Download
+    request: Request
+    status: int  # 200, 206, 304, 412 or 416
+    spans: tuple[tuple[int, int], ...]  # start ≤ i < stop of the file
+    framing: multipart.Multipart | None  # of several spans
+    modified: int  # seconds since the epoch
+
+    @property
+    def etag(self) -> str:
+        """The strong entity tag of the file."""
+        return entity_tag(self.file)
+
+    @property
+    def length(self) -> int:
+        """Bytes of the answer's body."""
+        return self.framing.length if self.framing else sum(stop - start for start, stop in self.spans)
+
+
+def entity_tag(file: Download) -> str:
+    """The strong tag of a file: its content's name, the same for everyone."""
+    return f'"{file.sha256}"'
+
+
+def plan(lease: Lease, file: Download, request: Request, now: float) -> Plan:
+    """What this request gets of the file. Parts that would outgrow it are answered with the whole (T10)."""
+    modified = min(file.stored, int(now))  # RFC 9110 §8.8.2.1: never later than Date, whatever clocks say
+    etag = entity_tag(file)
+    parts = ranges.choose_parts(request.method, request.headers, etag, file.size, modified)
+    if len(parts.spans) < 2:
+        return Plan(lease, file, request, parts.status, parts.spans, None, modified)
+    framing = multipart.frame(parts.spans, file.size, file.media_type, etag)
+    if framing.length >= file.size:
+        return Plan(lease, file, request, 200, ((0, file.size),), None, modified)
+    return Plan(lease, file, request, 206, parts.spans, framing, modified)
+
+
+class Downloads:
+    """Serves the downloads of one worker."""
+
+    def __init__(
+        self,
+        library: Library,
+        activity: Activity,
+        still_allowed: Callable[[Lease], None],
+        *,
+        node: str,
+        now: Callable[[], float],
+        count: Count = ignore,
+    ) -> None:
+        """`still_allowed` raises Problem when the session has ended meanwhile; `node` is the edge's name."""
+        self._library = library
+        self._activity = activity
+        self._still_allowed = still_allowed
+        self._node = node
+        self._now = now
+        self._count = count
+
+    async def serve(
+        self, route: Route, request: Request, lease: Lease, receive: Receive, send: Send, extra: Headers
+    ) -> int:
+        """Answers one request; the status it got. `extra` are the headers every answer carries.
+
+        A Problem raised here came before the response began; after that there is only BodyBroken.
+        """
+        descriptor = await self._library.descriptor(lease.asset, lease.generation)
+        file = descriptor.download(route.file)
+        if file is None:
+            raise Problem("forbidden", detail=f"no download {route.file}")
+        chosen = plan(lease, file, request, self._now())
+        self._activity.note(lease.sid)
+        if request.method == "HEAD" or not chosen.length:
+            await send(self._start(chosen, cache_status(self._node), extra))
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return chosen.status
+        try:
+            async with watched(receive) as client:
+                await self._with_body(chosen, Body(send, client, chosen.length), extra)
+        except Gone:
+            self._count("downloads_left", 1)
+        return chosen.status
+
+    async def _with_body(self, chosen: Plan, body: Body, extra: Headers) -> None:
+        framing = chosen.framing
+        try:
+            for number, span in enumerate(chosen.spans):
+                await self._span(chosen, body, span, framing.heads[number] if framing else b"", extra)
+            if framing:
+                await body.put(framing.end)
+        except Gone:
+            raise
+        except Exception as exc:
+            if not body.begun:
+                raise
+            self._count("failed", 1)
+            raise BodyBroken(f"after {body.sent} bytes: {exc}") from exc
+
+    async def _span(
+        self, chosen: Plan, body: Body, span: tuple[int, int], head: bytes, extra: Headers
+    ) -> None:
+        """Sends the slices of one span; the head of the response goes out once the first slice is there."""
+        start, stop = span
+        indexes = range(start // SLICE, slice_count(stop))
+        opened = await self._open(chosen, indexes)
+        try:
+            for index in indexes:
+                plain = await opened.slice(index)
+                if len(plain) != slice_length(chosen.file.size, index):
+                    raise Problem("bad_upstream", detail=f"slice {index} has {len(plain)} bytes")
+                if not body.begun:
+                    self._count("downloads", 1)
+                    status = cache_status(self._node, opened.source, stored=opened.stored)
+                    await body.begin(self._start(chosen, status, extra))
+                if head:
+                    await body.put(head)
+                    head = b""
+                first = index * SLICE
+                await self._put(chosen.lease, body, plain[max(0, start - first) : stop - first])
+        finally:
+            opened.close()
+
+    async def _put(self, lease: Lease, body: Body, plain: memoryview) -> None:
+        before = body.sent
+        self._still_allowed(lease)
+        try:
+            for at in range(0, len(plain), PIECE):
+                await body.put(plain[at : at + PIECE])
+        finally:
+            self._count("download_bytes", body.sent - before)
+            self._activity.progress(lease.sid, body.sent - before)
+
+    async def _open(self, chosen: Plan, indexes: range) -> Opened:
+        lease, file = chosen.lease, chosen.file
+        opened = await self._library.open(
+            lease.tenant, lease.asset, lease.generation, file.rendition, FILE_OBJECT, lease.sk, wanted=indexes
+        )
+        if opened.length != file.size:
+            opened.close()
+            raise Problem("bad_upstream", detail=f"{opened.length} bytes, not {file.size} as described")
+        return opened
+
+    def _start(self, chosen: Plan, status: bytes, extra: Headers) -> Message:
+        file, request = chosen.file, chosen.request
+        headers: Headers = [
+            (b"etag", chosen.etag.encode()),
+            (b"last-modified", formatdate(chosen.modified, usegmt=True).encode()),
+            (b"accept-ranges", b"bytes"),
+            (b"cache-status", status),
+            *extra,
+        ]
+        if chosen.status in (412, 416):
+            headers += unstored()
+        else:
+            kind = chosen.framing.content_type if chosen.framing else file.media_type.encode()
+            headers += private(kind, segment_age(chosen.lease.expires, self._now()), transform=False)
+        if chosen.status in (200, 206):
+            headers.append((b"content-disposition", attachment(file.shown, file.name)))
+            headers += digest_fields(
+                request.headers,
+                b64url_decode(file.sha256),
+                whole=chosen.status == 200 and request.method == "GET",
+            )
+        if chosen.status == 416 or (chosen.status == 206 and not chosen.framing):
+            part = ranges.Part(chosen.status, *(chosen.spans[0] if chosen.spans else (0, 0)))
+            headers.append((b"content-range", ranges.content_range(part, file.size).encode()))
+        if chosen.status != 304:
+            headers.append((b"content-length", str(chosen.length).encode()))
+        return {"type": "http.response.start", "status": chosen.status, "headers": headers}
