@@ -60,7 +60,7 @@ class Api:
         ]
 
     async def upload(self, request: Request) -> Response:
-        """`POST /v1/uploads?name=&id=&title=` with a raw body: 201 once it is on disk and a film."""
+        """`POST /v1/uploads?name=&id=&title=&download=` with a raw body: 201 once on disk and a film."""
         self._access.check(request)
         query = request.query_params
         try:
@@ -69,6 +69,7 @@ class Api:
                 name=query.get("name", ""),
                 title=query.get("title", ""),
                 asset=query.get("id") or None,
+                download=query.get("download", ""),
             )
         except BaseException:
             self._metrics.count("uploads_refused")

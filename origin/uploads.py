@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from keys.names import asset_id
 from keys.problems import Problem
+from origin.downloads import choice
 from origin.filenames import clean_line, display_name, id_of, title_of
 from origin.forms import Field, FileBegin, FileData, FileEnd, FormReader
 from origin.incoming import Draft, Incoming
@@ -29,7 +30,7 @@ class Intake(Protocol):
     async def inspect(self, path: Path) -> None:
         """Problem not_media unless the file holds video or audio that can be played."""
 
-    async def submit(self, asset: str, title: str, path: Path) -> None:
+    async def submit(self, asset: str, title: str, path: Path, download: str = "") -> None:
         """Queues the file as a new asset; owns it from then on. Problem conflict when the ID is taken."""
 
 
@@ -56,6 +57,7 @@ class _Named:
     name: str
     title: str
     asset: str | None
+    download: str  # what viewers may take away whole
 
 
 class Uploads:
@@ -73,9 +75,11 @@ class Uploads:
         """
         self._incoming.check(length)
 
-    async def raw(self, request: Request, *, name: str, title: str, asset: str | None) -> str:
+    async def raw(
+        self, request: Request, *, name: str, title: str, asset: str | None, download: str = ""
+    ) -> str:
         """The asset made from the request's body."""
-        wanted = asset_id(asset) if asset else None
+        wanted, offered = asset_id(asset) if asset else None, choice(download)
         length = announced(request)
         async with self._incoming.draft(length) as draft:
             async for piece in self._pieces(request):
@@ -84,7 +88,7 @@ class Uploads:
                 raise Problem("bad_request", "The upload ended before it was complete.")
             await draft.finish()
             shown = display_name(name or title)
-            file = _Named(draft, shown, clean_line(title, title_of(shown)), wanted)
+            file = _Named(draft, shown, clean_line(title, title_of(shown)), wanted, offered)
             await self._inspect(file)
             await _still_wanted(request)
             return await self._submit(file)
@@ -92,7 +96,7 @@ class Uploads:
     async def form(self, request: Request) -> list[Outcome]:
         """What became of each file of a form, in its order.
 
-        A field `title` or `id` names the file after it.
+        A field `title` or `id` names the file after it; `download` says what may be taken away of it.
         """
         reader = FormReader(request.headers.get("content-type", ""))
         async with AsyncExitStack() as drafts:
@@ -147,7 +151,7 @@ class Uploads:
         """The new asset: of the wished ID, else of the first free one that its title makes."""
         for candidate in [file.asset] if file.asset else _candidates(file.title):
             try:
-                await self._intake.submit(candidate, file.title, file.draft.path)
+                await self._intake.submit(candidate, file.title, file.draft.path, file.download)
             except Problem as problem:
                 if problem.code != "conflict" or file.asset:
                     raise
@@ -187,7 +191,8 @@ def announced(request: Request) -> int | None:
 def _named(draft: Draft, filename: str, fields: dict[str, str]) -> _Named:
     shown = display_name(filename)
     wanted = asset_id(fields["id"]) if fields.get("id") else None
-    return _Named(draft, shown, clean_line(fields.get("title", ""), title_of(shown)), wanted)
+    title, offered = clean_line(fields.get("title", ""), title_of(shown)), choice(fields.get("download", ""))
+    return _Named(draft, shown, title, wanted, offered)
 
 
 def _candidates(title: str) -> list[str]:

@@ -22,6 +22,7 @@ from keys.signing import sign_url
 
 LIVE_S: Final = 120.0
 CHECK_S: Final = 3.0
+FIRST: Final = "*"  # --download without a name
 LOOK_BACK_S: Final = 7 * 24 * 3600
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 _TOKEN: Final = re.compile(r"URISigningPackage=([^/?#&]+)")
@@ -36,6 +37,13 @@ _KINDS: Final = {"session": "sid", "link": "lid", "viewer": "viewer", "asset": "
 @click.option("--once", is_flag=True, help="Good for one opening.")
 @click.option("--ip", metavar="CIDR", help="Good from this network only.")
 @click.option("--edge", metavar="URL", help="Edge to use; otherwise the first that runs.")
+@click.option(
+    "--download",
+    metavar="[=NAME]",
+    is_flag=False,
+    flag_value=FIRST,
+    help="Link to the download of that name, or to the first there is, instead of the stream.",
+)
 @click.option("--watch", is_flag=True, help="Print the player page's link instead of the stream's.")
 @data_option
 def link(
@@ -46,21 +54,30 @@ def link(
     once: bool,
     ip: str | None,
     edge: str | None,
+    download: str | None,
     watch: bool,
     data: Path,
 ) -> int:
-    """Print a signed link to ASSET."""
+    """Print a signed link to ASSET.
+
+    A download's link is for browsers, curl, or `sluice fetch`.
+    """
+    if download and watch:
+        raise click.UsageError("A link is to the player page or to a download, not to both.")
     start_within_s = int(parsed(units.seconds, start_within, "start-within"))
     session_s = int(parsed(units.seconds, length, "for"))
     edges = [edge.rstrip("/")] if edge else list(find(data).edges)
     if not edges:
         raise click.UsageError("No edge runs here: name one with --edge.")
-    if not edge:
-        _must_be_published(data, asset_id(asset))
+    name = None if download in (None, FIRST) else download
+    if not edge or (download and not name):
+        found = _published(data, asset_id(asset))
+        name = _download_name(found, asset, name) if download else None
     signed = make_link(
         data,
         asset,
         edges,
+        download=name,
         start_within_s=start_within_s,
         session_s=session_s,
         viewer=viewer,
@@ -71,11 +88,15 @@ def link(
     return 0
 
 
-def make_link(data: Path, asset: str, edges: list[str], **how: Any) -> str:
-    """A link to the asset at the first edge, good at all of them. `how` is what `keys.sign_url` takes."""
+def make_link(data: Path, asset: str, edges: list[str], *, download: str | None = None, **how: Any) -> str:
+    """A link to the asset, or to a download of it, at the first edge, good at all of them.
+
+    `how` is what `keys.sign_url` takes.
+    """
     try:
         issuer = secret_files.read_issuer(data / "secrets" / secret_files.ISSUER)
-        return sign_url(f"{edges[0]}/v/{asset_id(asset)}/main.m3u8", issuer, hosts=edges[1:], **how)
+        place = f"d/{asset_id(asset)}/{download}" if download else f"v/{asset_id(asset)}/main.m3u8"
+        return sign_url(f"{edges[0]}/{place}", issuer, hosts=edges[1:], **how)
     except (ValueError, secret_files.BadSecret) as error:
         raise Problem("bad_request", f"This link cannot be made: {error}".rstrip(".") + ".") from error
 
@@ -140,18 +161,36 @@ def sessions(everything: bool, data: Path) -> int:
     return 0
 
 
-def _must_be_published(data: Path, asset: str) -> None:
-    """Saves a publisher from handing out a dead link. Signing itself needs no origin."""
+def _published(data: Path, asset: str) -> dict[str, Any] | None:
+    """What the origin says of the asset, None when it does not answer: signing itself needs no origin.
+
+    Saves a publisher from handing out a dead link: Problem conflict when it is not published.
+    """
     try:
         with Operator(data) as operator:
-            state = operator.origin("GET", f"/v1/assets/{asset}", timeout=CHECK_S)["state"]
+            found: dict[str, Any] = operator.origin("GET", f"/v1/assets/{asset}", timeout=CHECK_S)
     except (Problem, NotRunning) as trouble:
         if isinstance(trouble, Problem) and trouble.code != "unavailable":
             raise
         click.echo("The origin does not answer: not checked whether the asset is published.", err=True)
-        return
-    if state != "published":
-        raise Problem("conflict", f"{asset} is not published: it is {state}.")
+        return None
+    if found["state"] != "published":
+        raise Problem("conflict", f"{asset} is not published: it is {found['state']}.")
+    return found
+
+
+def _download_name(found: dict[str, Any] | None, asset: str, wanted: str | None) -> str:
+    """The download that is meant. Problem not_found, with what there is, when there is none of that name."""
+    if found is None:
+        if wanted:
+            return wanted
+        raise Problem("unavailable", "Without the origin, name the download: --download=NAME.")
+    names = [str(each["name"]) for each in found["downloads"]]
+    if not names:
+        raise Problem("not_found", f"{asset} may not be downloaded: it was added without --download.")
+    if wanted and wanted not in names:
+        raise Problem("not_found", f"{asset} has no download {wanted}. There is {', '.join(names)}.")
+    return wanted or names[0]
 
 
 def _named_in(token: str) -> tuple[str, str]:

@@ -32,9 +32,16 @@ _UNFINISHED: Final = ("uploading", "queued", "ingesting")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--id", "asset", help="Asset ID of the one file; otherwise made from its name.")
 @click.option("--title", default="", help="Title shown to people; otherwise the file's name.")
+@click.option(
+    "--download",
+    type=click.Choice(["original", "renditions", "both"]),
+    help="Let viewers take away the file itself, an MP4 of each rendition, or both. [nothing]",
+)
 @click.option("--wait/--no-wait", default=True, help="Wait until it is published. [wait]")
 @data_option
-def add(files: tuple[Path, ...], asset: str | None, title: str, wait: bool, data: Path) -> int:
+def add(
+    files: tuple[Path, ...], asset: str | None, title: str, download: str | None, wait: bool, data: Path
+) -> int:
     """Upload FILES to the running system and ingest them. Prints the asset of each, last on its line."""
     if asset and len(files) > 1:
         raise click.UsageError("--id is for one file only.")
@@ -43,18 +50,21 @@ def add(files: tuple[Path, ...], asset: str | None, title: str, wait: bool, data
             raise click.UsageError(f"There is no file {file}.")
     with Operator(data) as operator:
         for file in files:
-            name = upload(operator, file, asset, title)
+            name = upload(operator, file, asset, title, download or "")
             if wait:
                 ingest(operator, name)
             click.echo(name)
     return 0
 
 
-def upload(operator: Operator, file: Path, asset: str | None = None, title: str = "") -> str:
+def upload(
+    operator: Operator, file: Path, asset: str | None = None, title: str = "", download: str = ""
+) -> str:
     """Sends the file with a progress bar on stderr; the asset it became. Problem as the origin refuses it."""
     size = file.stat().st_size
-    query = {"name": file.name} | ({"id": asset} if asset else {}) | ({"title": title} if title else {})
-    with _progress(DownloadColumn(), TransferSpeedColumn()) as progress, file.open("rb") as source:
+    wishes = {"id": asset, "title": title, "download": download}
+    query = {"name": file.name} | {name: wish for name, wish in wishes.items() if wish}
+    with progress_bar(DownloadColumn(), TransferSpeedColumn()) as progress, file.open("rb") as source:
         task = progress.add_task(f"upload {file.name}", total=size)
         body = _pieces(source, progress, task)
         headers = {"content-length": str(size)}
@@ -66,7 +76,7 @@ def upload(operator: Operator, file: Path, asset: str | None = None, title: str 
 
 def ingest(operator: Operator, asset: str) -> dict[str, Any]:
     """Shows the ingest of an asset until it is published. Problem when it fails or is cancelled."""
-    with _progress(TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[rate]}")) as progress:
+    with progress_bar(TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[rate]}")) as progress:
         task = progress.add_task(f"ingest {asset}", total=1.0, rate="")
         while True:
             found: dict[str, Any] = operator.origin("GET", f"/v1/assets/{asset}")
@@ -125,7 +135,7 @@ def _pieces(source: BinaryIO, progress: Progress, task: Any) -> Iterator[bytes]:
         progress.advance(task, len(piece))
 
 
-def _progress(*columns: Any) -> Progress:
+def progress_bar(*columns: Any) -> Progress:
     """A bar on stderr that says how long it will take."""
     left = (TimeRemainingColumn(), TextColumn("left"))
     console = Console(stderr=True)

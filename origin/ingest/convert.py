@@ -6,7 +6,9 @@ turn it is, and what the catalogue says of it, is `jobs`'s.
 """
 
 import asyncio
+import functools
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +18,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keys.leases import NewGeneration
 from keys.problems import Problem
-from origin.ingest.ladder import Wishes, plan
+from origin import downloads
+from origin.ingest.ladder import Ladder, Wishes, plan
 from origin.ingest.packager import Generation, Packager, Records
 from origin.ingest.poster import poster
 from origin.ingest.probe import Bounds, Probe, probe
+from origin.ingest.remux import remuxed
+from origin.ingest.sniff import SNIFF_BYTES
 from origin.ingest.transcode import Budget, Progress, transcode
-from origin.media.asset import Descriptor
+from origin.media.asset import Descriptor, Download
 from origin.media.boxes import BadMedia
 from origin.store.blobs import BlobStore
 
@@ -84,6 +89,7 @@ class Converter:
         keys: Keys,
         signer: Ed25519PrivateKey,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._blobs = blobs
@@ -91,6 +97,7 @@ class Converter:
         self._keys = keys
         self._signer = signer
         self._sleep = sleep
+        self._now = now
 
     async def probe(self, source: Path) -> Probe:
         """What is in the file. Problem not_media with the sentence for its sender."""
@@ -103,13 +110,22 @@ class Converter:
         return await poster(source, found, ffmpeg=s.ffmpeg, require_jail=s.require_jail)
 
     async def convert(
-        self, asset: str, title: str, source: Path, found: Probe, note: Callable[[Progress], None]
+        self,
+        asset: str,
+        title: str,
+        source: Path,
+        found: Probe,
+        note: Callable[[Progress], None],
+        download: str = "",
     ) -> Converted:
-        """A new generation in the store. Problem with a sentence; then, or cancelled, nothing is left."""
+        """A new generation in the store. Problem with a sentence; then, or cancelled, nothing is left.
+
+        `download` is what viewers may take away whole (`origin.downloads.choice`).
+        """
         made = await self._patiently(lambda: self._keys.new_generation(asset))
         generation = Generation(made.tenant, asset, made.generation, made.storage_key)
         try:
-            return await self._fill(generation, title, source, found, note)
+            return await self._fill(generation, title, source, found, note, download)
         except BaseException as exc:
             await asyncio.shield(self.discard(asset, made.generation))
             if isinstance(exc, BadMedia):
@@ -136,7 +152,13 @@ class Converter:
             await self._blobs.delete_generation(asset, generation)
 
     async def _fill(
-        self, generation: Generation, title: str, source: Path, found: Probe, note: Callable[[Progress], None]
+        self,
+        generation: Generation,
+        title: str,
+        source: Path,
+        found: Probe,
+        note: Callable[[Progress], None],
+        download: str,
     ) -> Converted:
         s = self._settings
         ladder = plan(found, s.wishes)
@@ -152,8 +174,41 @@ class Converter:
             progress=note,
             require_jail=s.require_jail,
         )
-        descriptor = await packager.finish(title=title, period_segments=s.period_segments())
+        files: list[Download] = []
+        if download in ("original", "both"):
+            files.append(await self._original(packager, generation.asset, title, source, found))
+        if download in ("renditions", "both"):
+            files += await self._renditions(packager, generation.asset, title, source, ladder)
+        descriptor = await packager.finish(title=title, period_segments=s.period_segments(), downloads=files)
         return Converted(descriptor, packager.stored_bytes)
+
+    async def _original(
+        self, packager: Packager, asset: str, title: str, source: Path, found: Probe
+    ) -> Download:
+        """The uploaded file, kept as it is."""
+        with source.open("rb") as file:
+            head = file.read(SNIFF_BYTES)
+            file.seek(0)
+            named = downloads.original(asset, title, found.demuxer, head, picture=found.video is not None)
+            return await packager.store_file(file, named, int(self._now()))
+
+    async def _renditions(
+        self, packager: Packager, asset: str, title: str, source: Path, ladder: Ladder
+    ) -> list[Download]:
+        """A file for each video rung with all sound; without a picture, one for each sound."""
+        sounds = [sound.id for sound in ladder.audio]
+        groups = [[rung.id, *sounds] for rung in ladder.video] or [[sound] for sound in sounds]
+        made = []
+        for group in groups:
+            named = downloads.rendition(asset, title, group[0], picture=bool(ladder.video))
+            streams = [functools.partial(packager.packaged, id) for id in group]
+            size = sum(map(packager.packaged_bytes, group))
+            s = self._settings
+            async with remuxed(
+                streams, size, source.parent, ffmpeg=s.ffmpeg, require_jail=s.require_jail
+            ) as file:
+                made.append(await packager.store_file(file, named, int(self._now())))
+        return made
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """The answer of keys, asked again for half a minute while it does not answer."""

@@ -39,13 +39,14 @@ class Limits:
     cpu_s: int
     memory_bytes: int  # address space
     open_files: int = 64
+    file_bytes: int = 0  # a file it is handed may grow to so much; none: results leave by pipes
 
     def rlimits(self) -> dict[str, int]:
-        """By the names of `resource.RLIMIT_*`. No file can grow: results leave by pipes."""
+        """By the names of `resource.RLIMIT_*`."""
         return {
             "CPU": self.cpu_s,
             "AS": self.memory_bytes,
-            "FSIZE": 0,
+            "FSIZE": self.file_bytes,
             "CORE": 0,
             "NOFILE": self.open_files,
             "NPROC": 4096,  # counts all threads of our user: a bound for bombs, not a budget

@@ -75,11 +75,20 @@ class Jobs:
         """Returns for a file that can be ingested. Problem not_media with the sentence for its sender."""
         await self._converter.probe(path)
 
-    async def submit(self, asset: str, title: str, path: Path) -> None:
-        """Queues a whole file as a new asset and owns it from now on. Problem conflict if the ID is taken."""
+    async def submit(self, asset: str, title: str, path: Path, download: str = "") -> None:
+        """Queues a whole file as a new asset and owns it from now on. Problem conflict if the ID is taken.
+
+        `download` is what viewers may take away whole (`origin.downloads.choice`).
+        """
         size = path.stat().st_size
         await self._catalogue.create(
-            id=asset, title=title, source_name=title, upload_path=path, upload_bytes=size, state="queued"
+            id=asset,
+            title=title,
+            source_name=title,
+            upload_path=path,
+            upload_bytes=size,
+            state="queued",
+            download=download,
         )
         self._queue.put_nowait(asset)
 
@@ -172,7 +181,9 @@ class Jobs:
         await self._keep_poster(asset, source, found)
         reporter = Reporter(lambda p: self._catalogue.update_progress(asset.id, p.done, p.rate, p.eta_s))
         async with reporter.reporting():
-            made = await self._converter.convert(asset.id, asset.title, source, found, reporter.note)
+            made = await self._converter.convert(
+                asset.id, asset.title, source, found, reporter.note, asset.download
+            )
         await self._publish(asset, made)
         _remove(source)
 
@@ -196,6 +207,7 @@ class Jobs:
                 height=best.height,
                 size_bytes=made.stored_bytes,
                 renditions=[r.id for r in d.renditions],
+                downloads=[{"name": f.name, "size": f.size, "type": f.media_type} for f in d.downloads],
             )
         except BaseException:
             await asyncio.shield(self._converter.discard(asset.id, d.generation))

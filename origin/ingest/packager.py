@@ -7,19 +7,25 @@ descriptor with the origin's key. Making the generation known is left to `jobs`.
 """
 
 import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import IO, Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from keys.names import b64url
 from keys.problems import Problem
+from origin.downloads import FileName
 from origin.ingest.ladder import AudioRung, Ladder, VideoRung
 from origin.media.asset import (
     DESCRIPTOR_OBJECT,
     DESCRIPTOR_RENDITION,
+    FILE_OBJECT,
     INIT_OBJECT,
     LIST_OBJECT,
     Descriptor,
+    Download,
     Rendition,
     segment_object,
     write_descriptor,
@@ -28,7 +34,7 @@ from origin.media.boxes import BadMedia
 from origin.media.codecs import TrackInfo, read_init
 from origin.media.digests import ObjectDigest, digest_of, write_list
 from origin.media.hls import measure
-from origin.media.seal import SLICE, Sealer, slice_count
+from origin.media.seal import SLICE, TAG, Sealer, sealed_offset, slice_count, slice_length
 from origin.media.segmenting import Init, Segment, Splitter
 from origin.store.blobs import BlobStore
 
@@ -96,16 +102,60 @@ class Packager:
             else:
                 await self._take_segment(rendition, stream, piece)
 
-    async def finish(self, *, title: str, period_segments: int) -> Descriptor:
+    async def store_file(self, file: IO[bytes], named: FileName, stored: int) -> Download:
+        """Keeps a whole file as a download, read from where it stands, a slice at a time.
+
+        `stored` is the time, in seconds since the epoch. Problem disk_full or conflict.
+        """
+        g, digest = self._generation, hashlib.sha256()
+        sealer = Sealer(g.storage_key, g.tenant, g.asset, g.number, named.rendition, FILE_OBJECT)
+        size = 0
+        digests: list[bytes] = []
+        async with self._blobs.writer(g.asset, g.number, named.rendition, FILE_OBJECT) as writer:
+            while True:
+                plain = await asyncio.to_thread(_read_slice, file)
+                if not plain and size:
+                    break
+                digest.update(plain)
+                sealed, listed = await asyncio.to_thread(_seal, sealer, len(digests), memoryview(plain))
+                digests.append(listed)
+                size += len(plain)
+                self.stored_bytes += len(sealed)
+                await writer.write(sealed)
+                if len(plain) < SLICE:
+                    break
+            written = await writer.commit()
+        await self._records.record_object(g.asset, g.number, named.rendition, FILE_OBJECT, written)
+        await self._list(named.rendition, [ObjectDigest(FILE_OBJECT, size, tuple(digests))])
+        return Download(
+            named.name, named.shown, named.media_type, size, b64url(digest.digest()), named.rendition, stored
+        )
+
+    def packaged_bytes(self, rendition: str) -> int:
+        """Plain bytes of a rendition: its init segment and all segments."""
+        return sum(listed.length for listed in self._streams[rendition].objects)
+
+    async def packaged(self, rendition: str) -> AsyncIterator[bytes]:
+        """A rendition as it was taken, from the store: init segment and segments, a slice at a time."""
+        g = self._generation
+        for listed in self._streams[rendition].objects:
+            sealer = Sealer(g.storage_key, g.tenant, g.asset, g.number, rendition, listed.name)
+            for index in range(len(listed.slices)):
+                start = sealed_offset(index)
+                stop = start + slice_length(listed.length, index) + TAG
+                pieces = self._blobs.read(g.asset, g.number, rendition, listed.name, start, stop)
+                sealed = b"".join([piece async for piece in pieces])
+                yield await asyncio.to_thread(sealer.open, index, sealed)
+
+    async def finish(
+        self, *, title: str, period_segments: int, downloads: Sequence[Download] = ()
+    ) -> Descriptor:
         """Signs and stores what makes the generation readable. Problem not_media if a stream is empty."""
         for stream in self._streams.values():
             _close(stream)
-        descriptor = self._descriptor(title, period_segments)
+        descriptor = self._descriptor(title, period_segments, downloads)
         for rendition, stream in self._streams.items():
-            listed = write_list(
-                self._signer, self._generation.asset, self._generation.number, rendition, stream.objects
-            )
-            await self._put(rendition, LIST_OBJECT, listed)
+            await self._list(rendition, stream.objects)
         await self._put(DESCRIPTOR_RENDITION, DESCRIPTOR_OBJECT, write_descriptor(self._signer, descriptor))
         return descriptor
 
@@ -135,20 +185,35 @@ class Packager:
         await self._records.record_object(g.asset, g.number, rendition, name, stored)
         return ObjectDigest(name, len(plain), tuple(digests))
 
+    async def _list(self, rendition: str, objects: Sequence[ObjectDigest]) -> None:
+        g = self._generation
+        await self._put(
+            rendition, LIST_OBJECT, write_list(self._signer, g.asset, g.number, rendition, objects)
+        )
+
     async def _put(self, rendition: str, name: str, data: bytes) -> None:
         g = self._generation
         stored = await self._blobs.put(g.asset, g.number, rendition, name, data)
         self.stored_bytes += len(data)
         await self._records.record_object(g.asset, g.number, rendition, name, stored)
 
-    def _descriptor(self, title: str, period_segments: int) -> Descriptor:
+    def _descriptor(self, title: str, period_segments: int, downloads: Sequence[Download]) -> Descriptor:
         renditions = [self._rendition(index, rung) for index, rung in enumerate(self._rungs)]
         film = renditions[: len(self._ladder.video)]
         if len({(r.timescale, r.durations) for r in film}) > 1:
             raise BadMedia("the segments of the rungs do not line up")
         g = self._generation
         duration = max(sum(r.durations) / r.timescale for r in film or renditions)
-        return Descriptor(g.tenant, g.asset, g.number, title, duration, period_segments, tuple(renditions))
+        return Descriptor(
+            g.tenant,
+            g.asset,
+            g.number,
+            title,
+            duration,
+            period_segments,
+            tuple(renditions),
+            downloads=tuple(downloads),
+        )
 
     def _rendition(self, index: int, rung: VideoRung | AudioRung) -> Rendition:
         stream = self._streams[rung.id]
@@ -181,6 +246,14 @@ def _close(stream: _Stream) -> None:
     if stream.track is None or not stream.sizes:
         raise Problem("not_media", NOTHING, detail="a rendition without segments")
     stream.splitter.close()
+
+
+def _read_slice(file: IO[bytes]) -> bytes:
+    """The next slice of a file, whole unless the file ends: a read of an unbuffered file may be short."""
+    found = bytearray()
+    while len(found) < SLICE and (piece := file.read(SLICE - len(found))):
+        found += piece
+    return bytes(found)
 
 
 def _seal(sealer: Sealer, index: int, plain: memoryview) -> tuple[bytes, bytes]:

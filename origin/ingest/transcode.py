@@ -158,7 +158,7 @@ async def transcode(
     names = [rung.id for rung in ladder.video] + [sound.id for sound in ladder.audio]
     limits = budget.limits(probe.duration, os.cpu_count() or 1)
     with contextlib.ExitStack() as files:
-        pipes = {name: _pipe(files) for name in (*names, "")}  # "" is the progress
+        pipes = {name: open_pipe(files) for name in (*names, "")}  # "" is the progress
         numbers = {name: pipe.write.fileno() for name, pipe in pipes.items()}
         command = arguments(ffmpeg, probe, ladder, wishes, numbers, numbers[""])
         inputs = [pipe.write for pipe in pipes.values()]
@@ -169,18 +169,21 @@ async def transcode(
                 tasks.create_task(_follow(pipes[""].read, probe.duration, progress, budget.stall_s))
                 run = tasks.create_task(_run(source, command, limits, inputs, require_jail))
         except BaseExceptionGroup as group:
-            raise _first(group) from group
+            raise first_failure(group) from group
     _judge(run.result())
 
 
-class _Pipe(NamedTuple):
+class Pipe(NamedTuple):
+    """The two ends of a pipe."""
+
     read: IO[bytes]
     write: IO[bytes]
 
 
-def _pipe(files: contextlib.ExitStack) -> _Pipe:
+def open_pipe(files: contextlib.ExitStack) -> Pipe:
+    """A pipe that closes with `files`."""
     read, write = os.pipe()
-    return _Pipe(
+    return Pipe(
         files.enter_context(os.fdopen(read, "rb", buffering=0)),
         files.enter_context(os.fdopen(write, "wb", buffering=0)),
     )
@@ -253,7 +256,7 @@ async def _reader(pipe: IO[bytes]) -> tuple[asyncio.StreamReader, asyncio.ReadTr
     return reader, transport
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_failure(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The failure that began it: the others are its consequences."""
     found: BaseException = group
     while isinstance(found, BaseExceptionGroup):

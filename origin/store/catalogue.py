@@ -57,16 +57,18 @@ class Asset:
     height: int
     bytes: int  # stored, over all renditions
     renditions: tuple[str, ...]
+    download: str  # what may be taken away whole: original, renditions, both; empty: nothing
+    downloads: tuple[dict[str, Any], ...]  # {"name", "size" in bytes, "type"} of each such file
 
     def public(self) -> dict[str, Any]:
         """What operators may see of it, as JSON fields."""
         shown = {name: getattr(self, name) for name in PUBLIC_FIELDS}
-        return shown | {"renditions": list(self.renditions)}
+        return shown | {"renditions": list(self.renditions), "downloads": list(self.downloads)}
 
 
 PUBLIC_FIELDS: Final = (
     *("id", "title", "source_name", "state", "progress", "rate", "eta_s", "error", "created", "updated"),
-    *("generation", "duration", "width", "height", "bytes", "upload_bytes"),
+    *("generation", "duration", "width", "height", "bytes", "upload_bytes", "download"),
 )
 
 
@@ -97,6 +99,7 @@ class Catalogue:
         upload_bytes: int = 0,
         state: str = "uploading",
         tenant: str = DEFAULT_TENANT,
+        download: str = "",
     ) -> Asset:
         """A new asset. With `id`, that very one or Problem conflict; without, a free one from its name."""
         wanted = asset_id(id) if id is not None else None
@@ -110,6 +113,7 @@ class Catalogue:
             updated=now,
             upload_path=str(upload_path or ""),
             upload_bytes=upload_bytes,
+            download=download,
         )
         while True:
             row["id"] = wanted or await self.unique_id(title or source_name)
@@ -182,6 +186,7 @@ class Catalogue:
         height: int,
         size_bytes: int,
         renditions: Iterable[str],
+        downloads: Iterable[Mapping[str, Any]] = (),
     ) -> None:
         """Make a generation current and forget the upload. Problem conflict unless it is being ingested."""
         values = {
@@ -196,6 +201,7 @@ class Catalogue:
             "height": height,
             "bytes": size_bytes,
             "renditions": [rendition_id(name) for name in renditions],
+            "downloads": [dict(each) for each in downloads],
             "upload_path": "",
         }
         await self._go(id, "published", values)
@@ -264,15 +270,14 @@ class Catalogue:
 def _new_row(**known: Any) -> dict[str, Any]:
     empty: dict[str, Any] = dict.fromkeys(("progress", "rate", "duration"), 0.0)
     empty |= dict.fromkeys(("generation", "width", "height", "bytes"), 0)
-    return empty | {"eta_s": None, "error": "", "renditions": []} | known
+    return empty | {"eta_s": None, "error": "", "renditions": [], "downloads": []} | known
 
 
 def _asset(row: Row[Any]) -> Asset:
     values = {field.name: getattr(row, field.name) for field in fields(Asset)}
     path = values["upload_path"]
-    return Asset(
-        **values | {"upload_path": Path(path) if path else None, "renditions": tuple(values["renditions"])}
-    )
+    lists = {name: tuple(values[name]) for name in ("renditions", "downloads")}
+    return Asset(**values | lists | {"upload_path": Path(path) if path else None})
 
 
 def _unknown(id: str) -> Problem:

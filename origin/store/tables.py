@@ -45,6 +45,8 @@ assets: Final = Table(
     Column("height", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),  # stored, over all renditions
     Column("renditions", JSON, nullable=False),
+    Column("download", String(16), nullable=False),  # what may be taken away whole; empty: nothing
+    Column("downloads", JSON, nullable=False),  # those files: name, size, type
     Index("assets_by_created", "created"),
 )
 

@@ -16,6 +16,7 @@ from keys.cipher import open_claim
 from keys.claims import Claims
 from keys.container import split_token
 from keys.jws import parse
+from keys.problems import Problem
 from keys.signing import MAX_TOKEN, SigningKey, insert_token, sign_url
 from keys.tokens import Issuer, Refused, Trust, verify
 
@@ -116,7 +117,7 @@ def test_a_link_may_be_opened_as_hls_and_as_dash_at_every_host_and_nowhere_else(
 
 
 @pytest.mark.parametrize(
-    "path", ["/d/film/film.mp4", "/d/film/a%20b.mp4?x=1", "/v/film/aes/main.m3u8", "/z/site/"]
+    "path", ["/d/film/film.mp4", "/x/film/a%20b.mp4?x=1", "/v/film/aes/main.m3u8", "/z/site/"]
 )
 def test_any_other_url_is_signed_exactly(path: str) -> None:
     url = sign_url(EDGE + path, SITE, now=NOW)
@@ -124,6 +125,14 @@ def test_any_other_url_is_signed_exactly(path: str) -> None:
     assert split_token(url)[0] == EDGE + path
     with pytest.raises(Refused):
         claims_of(url, EDGE + path + "x")
+
+
+@pytest.mark.parametrize(
+    "path", ["/d/film/.mp4", "/d/film/a%20b.mp4", "/d/Film/film.mp4", "/d/film/" + "x" * 129]
+)
+def test_a_download_no_edge_would_read_is_not_signed(path: str) -> None:
+    with pytest.raises(Problem):
+        sign_url(EDGE + path, SITE, now=NOW)
 
 
 def test_times_and_lengths_are_what_was_asked_for() -> None:
