@@ -10,6 +10,7 @@ import sys
 import click
 
 from deploy.commands.demo import demo
+from deploy.commands.fetch import fetch
 from deploy.commands.links import link, revoke, sessions
 from deploy.commands.media import add, assets, rm
 from deploy.commands.show import settings
@@ -27,11 +28,27 @@ def sluice() -> None:
     """Sluice: an edge cache for video that encrypts every stream with keys of its own.
 
     `sluice demo` shows everything on this machine. `sluice up` runs it; `add`, `link`, `revoke`, `sessions`,
-    `assets` and `rm` then speak to what runs in the data directory (--data or SLUICE_DATA).
+    `assets` and `rm` then speak to what runs in the data directory (--data or SLUICE_DATA). `fetch` downloads
+    what a link offers, from anywhere.
     """
 
 
-for command in (up, keys, origin, edge, admin, add, link, revoke, sessions, assets, rm, settings, demo):
+for command in (
+    up,
+    keys,
+    origin,
+    edge,
+    admin,
+    add,
+    link,
+    revoke,
+    sessions,
+    assets,
+    rm,
+    fetch,
+    settings,
+    demo,
+):
     sluice.add_command(command)
 
 

@@ -1,0 +1,165 @@
+"""Where a download comes from: a signed link, the edges it is good at, the session it opened there.
+
+Edges are tried in turn. What a link may not do is told at once, in the sentence the edge gave; what is only
+trouble (no answer, 5xx) is Trouble, for the caller to wait and try again.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.message import Message
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from edge.deliver.disposition import safe_name
+from keys.problems import STATUS, Problem
+
+REFUSED_FOR_GOOD: Final = ("expired", "limit", "revoked")  # said only of a link whose signature holds
+NO_DOWNLOAD: Final = "This address does not answer like a download of Sluice."
+A_STREAM: Final = (
+    "This is a link to a stream, not to a download: make one with `sluice link ASSET --download`."
+)
+_RETRY: Final = (408, 425, 429)
+_DIGEST: Final = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
+
+
+class Trouble(Exception):
+    """An edge that could not answer now. `after_s`: how long it asked to be left alone, in seconds."""
+
+    def __init__(self, sentence: str, after_s: float = 0.0) -> None:
+        super().__init__(sentence)
+        self.after_s = after_s
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an edge says of a download."""
+
+    name: str  # safe on a disk
+    size: int
+    etag: str
+    sha256: bytes | None  # None when it does not say
+
+
+class Source:
+    """One link at one edge or more. Not for two event loops."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str, edges: Sequence[str] = ()) -> None:
+        """`edges` are base URLs of further edges the link is good at. ValueError for what is no http URL."""
+        self._http = http
+        bases = [base_of(url), *map(base_of, edges)]
+        self._link = url[len(bases[0]) :]
+        self._bases = list(dict.fromkeys(bases))
+        self._at = 0
+        self._place = ""  # path of the session's URL
+        self.version = 0  # grows with every session opened
+
+    @property
+    def base(self) -> str:
+        """The edge that is asked now."""
+        return self._bases[self._at]
+
+    @property
+    def url(self) -> str:
+        """The session's URL at that edge."""
+        return self.base + self._place
+
+    def next_edge(self, failed: str) -> None:
+        """Turns to the next edge, unless somebody already turned away from the one that failed."""
+        if self.base == failed:
+            self._at = (self._at + 1) % len(self._bases)
+
+    async def open(self) -> None:
+        """Opens a session. Problem when the link is refused, Trouble when no edge answers."""
+        refused: Problem | None = None
+        trouble: Trouble | None = None
+        for _ in self._bases:
+            try:
+                self._place = await self._opened()
+                self.version += 1
+                return
+            except Trouble as exc:
+                trouble = exc
+            except Problem as problem:
+                if problem.code in REFUSED_FOR_GOOD:
+                    raise
+                refused = problem
+            self.next_edge(self.base)
+        if trouble is not None:
+            raise trouble
+        assert refused is not None, "every edge answered or did not"
+        raise refused
+
+    async def about(self) -> About:
+        """What the edge says of the file. Problem or Trouble."""
+        answer = await self.ask("HEAD", self.url)
+        if "mpegurl" in answer.headers.get("content-type", ""):
+            raise Problem("bad_request", A_STREAM)
+        length, etag = answer.headers.get("content-length", ""), answer.headers.get("etag", "")
+        if answer.status_code != 200 or not length.isdecimal() or not etag.startswith('"'):
+            raise Problem("bad_upstream", NO_DOWNLOAD)
+        digest = _DIGEST.search(answer.headers.get("repr-digest", ""))
+        try:
+            sha256 = base64.b64decode(digest[1]) if digest else None
+        except binascii.Error:
+            sha256 = None
+        return About(self._name(answer), int(length), etag, sha256)
+
+    async def ask(self, method: str, url: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        """The answer, its body not read: `aclose` it. Problem or Trouble when it is an error."""
+        request = self._http.build_request(method, url, headers=headers)
+        try:
+            answer = await self._http.send(request, stream=True)
+            if answer.is_error:
+                await answer.aread()
+            elif method == "HEAD":
+                await answer.aclose()
+        except httpx.HTTPError as exc:
+            raise Trouble(f"{base_of(url)} does not answer ({exc or type(exc).__name__}).") from exc
+        if answer.is_error:
+            raise _refusal(answer)
+        return answer
+
+    async def _opened(self) -> str:
+        answer = await self.ask("GET", self.base + self._link)
+        await answer.aclose()
+        if answer.status_code != 302:
+            return self._link  # a session's own URL, good until that session ends
+        place = urlsplit(urljoin(self.base + self._link, answer.headers.get("location", "")))
+        if place.path.startswith("/v"):
+            raise Problem("bad_request", A_STREAM)
+        return str(place.path)
+
+    def _name(self, answer: httpx.Response) -> str:
+        message = Message()
+        message["content-disposition"] = answer.headers.get("content-disposition", "")
+        last = urlsplit(self._link).path.rsplit("/", 1)[-1]
+        return safe_name(message.get_filename() or last) or safe_name(last) or "download"
+
+
+def base_of(url: str) -> str:
+    """The scheme and host of a URL. ValueError when it has none."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.username is not None:
+        raise ValueError(f"{url[:60]} is no http or https address")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _refusal(answer: httpx.Response) -> Problem | Trouble:
+    """What an error says: Trouble where trying again may help."""
+    try:
+        body = json.loads(answer.content)
+        code, sentence = str(body["code"]), str(body["message"])
+    except (ValueError, KeyError, TypeError):
+        code, sentence = "", f"{base_of(str(answer.request.url))} answered {answer.status_code}."
+    if answer.status_code >= 500 or answer.status_code in _RETRY:
+        after = answer.headers.get("retry-after", "")
+        return Trouble(sentence, float(after) if after.isdecimal() else 0.0)
+    if answer.status_code in (404, 410):
+        return Problem("not_found", sentence if code else "There is nothing at this address.")
+    return Problem(code if code in STATUS else "bad_upstream", sentence)
