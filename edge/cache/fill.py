@@ -1,5 +1,9 @@
 """One fill: an object's missing slices brought from the origin by one request, handed out while they arrive.
 
+A long object is filled in blocks of 16 slices, each with a fill and a claim of its own: many parts of a
+download arrive side by side, a slow reader has no more fetched than the block it reads, and nobody who wants
+a byte here and a byte there pays for what lies between (SECURITY T10).
+
 Inside a worker everybody who waits for a slice of the object waits on the same `Fill`. It first looks in L1
 and L2 (another worker or node may be filling), and asks the origin only while it holds the claims. When their
 holder dies, another's Fill takes over with what is missing then. Each slice is checked before anybody sees it
@@ -21,7 +25,7 @@ from weakref import WeakSet
 from edge.cache.claims import Claims
 from edge.cache.counters import Count, ignore
 from edge.cache.levels import Levels, Target, settled
-from edge.cache.slices import ObjectId, sealed_span
+from edge.cache.slices import BLOCK, ObjectId, block_id, block_of, sealed_span
 from edge.cache.upstream import Cut, OriginClient
 from keys.problems import Problem
 from keys.tasks import end_tasks
@@ -30,7 +34,7 @@ from origin.media.seal import SLICE, TAG, BadSlice, sealed_length, slice_length
 _LOG: Final = logging.getLogger(__name__)
 TRIES_AGAIN: Final[dict[type[Exception], int]] = {Cut: 3, BadSlice: 2}
 FINISH_SHARE: Final = (
-    0.8  # of the object's bytes: with more than that in hand, a fill nobody waits for finishes
+    0.8  # of the block's bytes: with more than that in hand, a fill nobody waits for finishes
 )
 _RECENT: Final = 16  # slices a fill keeps for its own worker, also when L1 has no room for them
 _SETTLE_S: Final = 1.0  # the claim is held this long for L2 to have it all, so that other nodes find it there
@@ -44,17 +48,19 @@ class Reader(Protocol):
 
 
 class Fill:
-    """The fill of one object in this worker. Made by `Fills`; ends by itself."""
+    """The fill of one block of an object in this worker. Made by `Fills`; ends by itself."""
 
     def __init__(
-        self, target: Target, levels: Levels, claims: Claims, origin: OriginClient, count: Count
+        self, target: Target, block: int, levels: Levels, claims: Claims, origin: OriginClient, count: Count
     ) -> None:
         self._target, self._levels, self._claims, self._origin = target, levels, claims, origin
         self._count = count
         self._readers: WeakSet[Reader] = WeakSet()
         self._waiters: dict[int, set[asyncio.Future[memoryview | None]]] = {}
         self._recent: OrderedDict[int, memoryview] = OrderedDict()
-        self._at = 0  # the slice the origin is to send next
+        self._block = range(block * BLOCK, min((block + 1) * BLOCK, len(target.digest.slices)))
+        self._claimed = block_id(target.id, block)
+        self._at = self._block.start  # the slice the origin is to send next
 
     def join(self, reader: Reader) -> None:
         """Count this reader among those who want slices."""
@@ -109,7 +115,7 @@ class Fill:
             if alone:  # nobody could see what another worker fetched
                 await self._fetch()
                 continue
-            with self._claims.node_turn(self._target.id, since) as ours:
+            with self._claims.node_turn(self._claimed, since) as ours:
                 if ours:
                     await self._lead()
             if not ours:
@@ -119,7 +125,7 @@ class Fill:
     async def _lead(self) -> None:
         """With the node's claim: fetch, or take from L2 what another node fetches."""
         while self._waiters and not await self._serve(store=True):
-            async with self._claims.fleet_turn(self._target.id) as ours:
+            async with self._claims.fleet_turn(self._claimed) as ours:
                 # The last holder may have finished between our look and our turn.
                 if ours and not await self._serve(store=True):
                     await self._fetch()
@@ -144,8 +150,7 @@ class Fill:
         if not self._waiters:
             return
         first = min(self._waiters)
-        stop = max([first + 1, *(wanted.stop for reader in self._readers if (wanted := reader.wants()))])
-        run = await self._levels.missing_run(self._target, first, stop)
+        run = await self._levels.missing_run(self._target, first, self._wanted_from(first))
         self._count("fills", 1)
         storing: list[asyncio.Task[None]] = []
         failures: Counter[type[Exception]] = Counter()
@@ -206,10 +211,22 @@ class Fill:
             if not waiting:
                 del self._waiters[index]
 
+    def _wanted_from(self, first: int) -> int:
+        """Where the slices end that somebody wants, from an awaited one on without a gap."""
+        stop = first + 1
+        for wanted in sorted((reader.wants() for reader in self._readers), key=lambda wanted: wanted.start):
+            if wanted.start <= stop:
+                stop = max(stop, min(wanted.stop, self._block.stop))
+        return stop
+
     def _nobody_waits(self) -> bool:
-        if self._at * SLICE > FINISH_SHARE * self._target.digest.length:
+        start, stop = self._block.start * SLICE, min(self._block.stop * SLICE, self._target.digest.length)
+        if self._at * SLICE - start > FINISH_SHARE * (stop - start):
             return False
-        return not self._waiters and not any(reader.wants() for reader in self._readers)
+        return not self._waiters and not any(self._wants_more(reader.wants()) for reader in self._readers)
+
+    def _wants_more(self, wanted: range) -> bool:
+        return max(wanted.start, self._at) < min(wanted.stop, self._block.stop)
 
 
 class Fills:
@@ -218,26 +235,29 @@ class Fills:
     def __init__(
         self, levels: Levels, claims: Claims, origin: OriginClient, *, count: Count = ignore
     ) -> None:
-        self._make: Callable[[Target], Fill] = lambda target: Fill(target, levels, claims, origin, count)
-        self._running: dict[ObjectId, tuple[Fill, asyncio.Task[None]]] = {}
+        self._make: Callable[[Target, int], Fill] = lambda target, block: Fill(
+            target, block, levels, claims, origin, count
+        )
+        self._running: dict[tuple[ObjectId, int], tuple[Fill, asyncio.Task[None]]] = {}  # by object and block
 
     async def settled(self) -> None:
         """Wait until those that run now have ended."""
         await asyncio.gather(*(task for _, task in self._running.values()), return_exceptions=True)
 
-    def join(self, target: Target, reader: Reader) -> None:
-        """Let the fill of this object, if one runs, know of one more reader."""
-        running = self._running.get(target.id)
+    def join(self, target: Target, reader: Reader, index: int) -> None:
+        """Let the fill that brings this slice, if one runs, know of one more reader."""
+        running = self._running.get((target.id, block_of(index)))
         if running is not None:
             running[0].join(reader)
 
     async def wait(self, target: Target, reader: Reader, index: int) -> memoryview | None:
-        """The slice from the object's fill, which is begun if none runs. None: look again."""
-        running = self._running.get(target.id)
+        """The slice from its block's fill, which is begun if none runs. None: look again."""
+        key = (target.id, block_of(index))
+        running = self._running.get(key)
         if running is None:
-            fill = self._make(target)
-            task = asyncio.create_task(self._run(target.id, fill), name=f"fill {target.id.text()}")
-            self._running[target.id] = running = (fill, task)
+            fill = self._make(target, key[1])
+            task = asyncio.create_task(self._run(key, fill), name=f"fill {target.id.text()}")
+            self._running[key] = running = (fill, task)
         return await running[0].wait(reader, index)
 
     async def close(self) -> None:
@@ -248,11 +268,11 @@ class Fills:
             fill.end(Problem("unavailable", detail="the cache is closing"))
         self._running.clear()
 
-    async def _run(self, object_id: ObjectId, fill: Fill) -> None:
+    async def _run(self, key: tuple[ObjectId, int], fill: Fill) -> None:
         try:
             await fill.run()
         finally:  # in the step in which it ends, so that nobody joins a fill that is over
-            self._running.pop(object_id, None)
+            self._running.pop(key, None)
 
 
 def _again(problem: Problem) -> Problem:

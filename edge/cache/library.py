@@ -6,7 +6,7 @@ it from the origin. Protection on the way out, and who may have what, are delive
 
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from edge.cache.claims import Claims
 from edge.cache.counters import Count, ignore
@@ -14,14 +14,10 @@ from edge.cache.documents import Documents, Packagers, RefreshTrust
 from edge.cache.fill import Fills
 from edge.cache.levels import Levels, SealedStore, Target
 from edge.cache.memory import Memory
-from edge.cache.slices import ObjectId, all_slices
+from edge.cache.slices import BLOCK, ObjectId, all_slices
 from edge.cache.upstream import OriginClient
 from keys.problems import Problem
 from origin.media.asset import Descriptor
-
-_LOOK_AT: Final = (
-    16  # slices of an object looked for when it is opened: a segment is shorter, a download is not
-)
 
 
 class Opened:
@@ -52,7 +48,7 @@ class Opened:
             if found is None:
                 found = await self._fills.wait(self._target, self, index)
             else:
-                self._fills.join(self._target, self)
+                self._fills.join(self._target, self, index)
             if found is not None:
                 self._wanted = range(index + 1, max(index + 1, self._wanted.stop))
                 return found
@@ -109,7 +105,7 @@ class Library:
         source = await self._source(target, wanted)
         self._count({"l1": "l1_hits", "l2": "l2_hits", "origin": "misses"}[source], 1)
         opened = Opened(target, self._levels, self._fills, wanted, source)
-        self._fills.join(target, opened)
+        self._fills.join(target, opened, wanted.start)
         return opened
 
     async def settled(self) -> None:
@@ -143,7 +139,7 @@ class Library:
 
     async def _source(self, target: Target, wanted: range) -> str:
         """Where the first wanted slice that is not in L1 will come from; "l1" when all are there."""
-        for index in wanted[:_LOOK_AT]:
+        for index in wanted[:BLOCK]:
             if self._levels.in_memory(target, index) is None:
                 found = await self._levels.find(target, index)
                 return "origin" if found is None else "l2"

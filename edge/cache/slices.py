@@ -12,6 +12,7 @@ from typing import NamedTuple
 from keys.derive import enc
 from origin.media.seal import SLICE, sealed_length, sealed_offset, slice_count
 
+BLOCK = 16  # slices that are filled together, under one claim: a segment is shorter, a download is not
 PUBLIC_TENANT = "-"  # in place of the tenant: plain, signed documents that belong to no storage key
 
 
@@ -54,6 +55,16 @@ class SliceId(NamedTuple):
     def file_name(self) -> str:
         """64 hex digits that say nothing about what they name."""
         return hashlib.sha256(self.identity()).hexdigest()
+
+
+def block_of(index: int) -> int:
+    """The block slice `index` is filled with."""
+    return index // BLOCK
+
+
+def block_id(object_id: ObjectId, block: int) -> ObjectId:
+    """What is claimed to fill a block: the object itself for its first. No object's name has a `+`."""
+    return object_id._replace(name=f"{object_id.name}+{block}") if block else object_id
 
 
 def claim_key(object_id: ObjectId) -> str:
