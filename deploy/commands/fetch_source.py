@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import Message
 from typing import Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import httpx
 
@@ -25,6 +25,7 @@ A_STREAM: Final = (
     "This is a link to a stream, not to a download: make one with `sluice link ASSET --download`."
 )
 _RETRY: Final = (408, 425, 429)
+_EXTENDED_NAME: Final = re.compile(r"filename\*=UTF-8''([A-Za-z0-9!#$&+.^_`|~%-]*)", re.IGNORECASE)
 _DIGEST: Final = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
 
 
@@ -136,10 +137,19 @@ class Source:
         return str(place.path)
 
     def _name(self, answer: httpx.Response) -> str:
-        message = Message()
-        message["content-disposition"] = answer.headers.get("content-disposition", "")
         last = urlsplit(self._link).path.rsplit("/", 1)[-1]
-        return safe_name(message.get_filename() or last) or safe_name(last) or "download"
+        announced = name_in(answer.headers.get("content-disposition", ""))
+        return safe_name(announced) or safe_name(last) or "download"
+
+
+def name_in(disposition: str) -> str:
+    """The name a Content-Disposition gives, `filename*` before `filename` (RFC 6266 §4.3). May be empty."""
+    extended = _EXTENDED_NAME.search(disposition)
+    if extended:
+        return unquote(extended[1], errors="replace")
+    message = Message()
+    message["content-disposition"] = disposition
+    return message.get_filename() or ""
 
 
 def base_of(url: str) -> str:

@@ -6,6 +6,7 @@ from. When it does not hold, the packagers' keys may have changed since we learn
 again, once.
 """
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
@@ -36,7 +37,9 @@ T = TypeVar("T")
 Packagers = Callable[[], Sequence[Ed25519PublicKey]]
 RefreshTrust = Callable[[], Awaitable[None]]
 
-_LARGEST: Final = 32 << 20  # bytes of one document: a list of 100,000 segments is about 10 MB
+# Bytes of one document: a list of 100,000 segments is about 10 MB, that of a file of 600 GiB 28 MB.
+_LARGEST: Final = 32 << 20
+_LONG: Final = 64 << 10  # text bytes; reading more would hold up others, so it is done in a thread
 _PARSED_BYTES: Final = 48 << 20  # text bytes of the documents kept parsed
 _PUBLIC_KEY: Final = bytes(
     32
@@ -125,7 +128,7 @@ class Documents:
         place = SliceId(kind.id, 0)
         held = self._levels.memory.get(place, _PUBLIC_KEY)
         if held is not None:
-            found = self._read(kind, bytes(held))
+            found = await self._read(kind, bytes(held))
             if found is None:
                 self._levels.memory.drop(place)
             else:
@@ -134,7 +137,7 @@ class Documents:
         text = await store.get(place.key()) if store is not None else None
         if store is None or text is None:
             return None
-        found = self._read(kind, text)
+        found = await self._read(kind, text)
         if found is None:
             await store.drop(place.key())
         else:
@@ -143,11 +146,11 @@ class Documents:
 
     async def _fetch(self, kind: _Kind[T]) -> T:
         text = await self._origin.fetch(kind.id.path(), _LARGEST)
-        found = self._read(kind, text)
+        found = await self._read(kind, text)
         if found is None and self._refresh_trust is not None:
             self._count("trust_refreshes", 1)
             await self._refresh_trust()
-            found = self._read(kind, text)
+            found = await self._read(kind, text)
         if found is None:
             raise Problem("bad_upstream", detail=f"{kind.id.text()}: no known packager signed it")
         place = SliceId(kind.id, 0)
@@ -157,10 +160,14 @@ class Documents:
             await settled([storing] if storing is not None else [], _SETTLE_S)
         return found
 
-    def _read(self, kind: _Kind[T], text: bytes) -> T | None:
+    async def _read(self, kind: _Kind[T], text: bytes) -> T | None:
         """The document, kept from now on; None when its signature does not hold."""
         try:
-            found = kind.read(text, self._packagers())
+            packagers = self._packagers()
+            if len(text) > _LONG:
+                found = await asyncio.to_thread(kind.read, text, packagers)
+            else:
+                found = kind.read(text, packagers)
         except (BadDescriptor, BadList) as exc:
             self._count("bad_documents", 1)
             _LOG.warning("a document is not what it should be: %s", exc)
