@@ -96,7 +96,8 @@ class Uploads:
     async def form(self, request: Request) -> list[Outcome]:
         """What became of each file of a form, in its order.
 
-        A field `title` or `id` names the file after it; `download` says what may be taken away of it.
+        A field `title` or `id` names the file after it; `download` says what may be taken away of
+        all files after it.
         """
         reader = FormReader(request.headers.get("content-type", ""))
         async with AsyncExitStack() as drafts:
@@ -129,7 +130,7 @@ class Uploads:
                         ):  # a browser sends an empty, nameless file for an empty field
                             await draft.finish()
                             files.append(_named(draft, filename, fields))
-                        fields = {}
+                        fields = {name: text for name, text in fields.items() if name == "download"}
         if not files and reader.complete:
             raise Problem("bad_request", "Choose at least one file.")
         return files

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from deploy.console.origin_client import OriginClient
 from keys.client import KeysClient
-from keys.names import asset_id
+from keys.names import asset_id, file_name
 from keys.problems import Problem
 from keys.revocation import KINDS
 from keys.signing import SigningKey, sign_url
@@ -105,7 +105,10 @@ class Views:
         )
 
     async def link(self, request: Request) -> Response:
-        """`POST /api/links` `{asset, start_within_s, session_s, viewer, once, edge}`: `{link, watch}`."""
+        """`POST /api/links` `{asset, start_within_s, session_s, viewer, once, edge, download}`.
+
+        Answers `{link, watch}`. `download` names one; null: the stream is meant. A download has no `watch`.
+        """
         asked = await _body(request)
         edge = _text(asked, "edge")
         if edge not in self._edges:
@@ -113,9 +116,12 @@ class Views:
         viewer = asked.get("viewer") or None
         if viewer is not None and not isinstance(viewer, str):
             raise Problem("bad_request", "A viewer is a name or number of yours.")
+        asset, file = asset_id(_text(asked, "asset")), asked.get("download") or None
+        if file is not None:
+            file = file_name(_text(asked, "download"))
         try:
             link = sign_url(
-                f"{edge}/v/{asset_id(_text(asked, 'asset'))}/main.m3u8",
+                f"{edge}/d/{asset}/{file}" if file else f"{edge}/v/{asset}/main.m3u8",
                 self._issuer,
                 start_within_s=_whole(asked, "start_within_s"),
                 session_s=_whole(asked, "session_s"),
@@ -126,7 +132,7 @@ class Views:
             )
         except ValueError as exc:
             raise Problem("bad_request", f"This link cannot be made: {exc}.") from exc
-        return JSONResponse({"link": link, "watch": f"{edge}/watch/#{link}"}, 201)
+        return JSONResponse({"link": link, "watch": None if file else f"{edge}/watch/#{link}"}, 201)
 
     async def revoke(self, request: Request) -> Response:
         """`POST /api/revocations` `{kind, value}`."""

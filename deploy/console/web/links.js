@@ -1,8 +1,8 @@
-// "Make a link": how long it may be opened, how long a session lasts, for whom, once or often, at which edge.
+// "Make a link": to what, how long it may be opened, how long a session lasts, for whom, once or often, at which edge.
 
 import { closeButton, copyField, openDialog } from "/ui/dialogs.js";
 import { request } from "/ui/shared/api.js";
-import { h } from "/ui/shared/dom.js";
+import { bytes, h } from "/ui/shared/dom.js";
 
 const MINUTE = 60;
 const HOUR = 3600;
@@ -10,6 +10,8 @@ const START = [["15 minutes", 15 * MINUTE], ["2 hours", 2 * HOUR], ["1 day", 24 
 const LENGTH = [["1 hour", HOUR], ["3 hours", 3 * HOUR], ["6 hours", 6 * HOUR], ["12 hours", 12 * HOUR]];
 
 export function makeLink(asset, edges) {
+  const files = (asset.downloads ?? []).map((file) => [`Download: ${file.name} (${bytes(file.size)})`, file.name]);
+  const what = choice("what", [["The stream, in the player or any other", ""], ...files], "");
   const start = choice("start", START, 2 * HOUR);
   const length = choice("length", LENGTH, 6 * HOUR);
   const viewer = h("input", { type: "text", id: "viewer", maxLength: 128, autocomplete: "off", placeholder: "nobody in particular" });
@@ -20,6 +22,7 @@ export function makeLink(asset, edges) {
   const form = h(
     "form",
     {},
+    files.length ? field("Link to", what) : null,
     h("div", { class: "pair" }, field("Can be opened for", start), field("A session lasts", length)),
     field("Viewer (optional)", viewer),
     edges.length > 1 ? field("Edge", edge) : null,
@@ -38,6 +41,7 @@ export function makeLink(asset, edges) {
         viewer: viewer.value.trim() || null,
         once: once.checked,
         edge: edge.value,
+        download: what.value || null,
       });
       showLink(asset, made, once.checked, start.selectedOptions[0].textContent);
     } catch (refused) {
@@ -52,11 +56,13 @@ export function makeLink(asset, edges) {
 function showLink(asset, made, once, within) {
   openDialog(
     `Link to ${asset.title || asset.id}`,
-    h("p", { class: "muted" }, `It can be opened for ${within}${once ? ", by one session only" : ""}. Whoever has it can watch, so send it as you would a key.`),
-    copyField("Player page", made.watch, "watch-link"),
-    copyField("Signed link for players (VLC, ffmpeg, hls.js)", made.link, "signed-link"),
+    h("p", { class: "muted" }, `It can be opened for ${within}${once ? ", by one session only" : ""}. Whoever has it can ${made.watch ? "watch" : "download the file"}, so send it as you would a key.`),
+    made.watch ? copyField("Player page", made.watch, "watch-link") : null,
+    copyField(made.watch ? "Signed link for players (VLC, ffmpeg, hls.js)" : "Signed link for browsers, curl and sluice fetch", made.link, "signed-link"),
     h("div", { class: "buttons" }, closeButton("Done"),
-      h("a", { class: "button primary", href: made.watch, target: "_blank", rel: "noopener noreferrer" }, "Open the player")),
+      made.watch
+        ? h("a", { class: "button primary", href: made.watch, target: "_blank", rel: "noopener noreferrer" }, "Open the player")
+        : h("a", { class: "button primary", href: made.link, rel: "noopener noreferrer" }, "Download")),
   );
 }
 

@@ -9,7 +9,7 @@ const FOLLOW_MS = 1000;
 /**
  * Makes `drop` (an element with a file input) and `list` (an empty ul) a working upload area.
  * `follow(asset)` answers the URL of an asset's state, to show its ingest until published; leave it out where the
- * page shows assets itself. `onAccepted(asset)` is told of each finished upload.
+ * page shows assets itself. A select named `download` in `drop` says what viewers may take away. `onAccepted(asset)` is told of each finished upload.
  */
 export function uploadArea(drop, list, { follow = null, onAccepted = () => {} } = {}) {
   const waiting = [];
@@ -26,7 +26,7 @@ export function uploadArea(drop, list, { follow = null, onAccepted = () => {} } 
   };
   const add = (files) => {
     for (const file of files) {
-      const row = new Row(file, list);
+      const row = new Row(file, list, drop.querySelector('select[name="download"]')?.value ?? "");
       waiting.push(async () => {
         const asset = await row.run();
         if (!asset) return;
@@ -61,8 +61,9 @@ export function uploadArea(drop, list, { follow = null, onAccepted = () => {} } 
 }
 
 class Row {
-  constructor(file, list) {
+  constructor(file, list, download) {
     this.file = file;
+    this.download = download;
     this.cancelled = false;
     this.bar = h("progress", { max: 1, value: 0, "aria-label": `Upload of ${file.name}` });
     this.status = h("div", { class: "status number" }, `${bytes(file.size)} · waiting`);
@@ -100,6 +101,7 @@ class Row {
   send() {
     return new Promise((resolve, reject) => {
       const form = new FormData();
+      form.append("download", this.download);
       form.append("file", this.file);
       const call = new XMLHttpRequest(); // fetch cannot report upload progress
       this.call = call;
