@@ -192,9 +192,22 @@ async def test_a_link_made_here_opens_a_session_that_shows_and_can_be_revoked(si
         assert after["state"] == "revoked"
 
 
+async def test_a_link_to_a_download_is_good_for_that_file(site: Site) -> None:
+    async with site.signed_in() as http:
+        made = await http.post("/api/links", json=ASKED | {"edge": EDGES[0], "download": "film-720p.mp4"})
+    assert (made.status_code, made.json()["watch"]) == (201, None)
+    link = made.json()["link"]
+    assert link.startswith(f"{EDGES[0]}/d;URISigningPackage=") and link.endswith("/film/film-720p.mp4")
+    claims = json.loads(b64url_decode(link.split("URISigningPackage=")[1].split(".")[1]))
+    assert Matcher().allows(claims["cdniuc"], f"{EDGES[1]}/d/film/film-720p.mp4")
+    assert not Matcher().allows(claims["cdniuc"], f"{EDGES[1]}/d/film/film.mp4")
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        {"download": "../film.mp4"},
+        {"download": 7},
         {"asset": "../film"},
         {"edge": "http://evil.example"},
         {"start_within_s": 0},

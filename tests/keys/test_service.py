@@ -548,3 +548,18 @@ async def test_every_name_counted_is_in_the_table(
     await no_lease(service, session, FILM + "x/../../nowhere")
     await service.revoke("sid", session.sid)
     assert set(counted) <= set(COUNTERS)
+
+
+async def test_a_session_of_a_download_is_good_for_that_file_alone(
+    service: KeysService, secrets: Secrets, clock: Clock, film: str
+) -> None:
+    place = f"{EDGE}/d/film/film-720p.mp4"
+    token = link(secrets.issuer, clock, place)
+    session = await opened(service, token, uri=place)
+    assert (session.asset, await opened(service, token, uri=place)) == ("film", session)
+    assert (await service.lease(session.session_token, place)).sid == session.sid
+    for other in (SEGMENT, FILM, f"{EDGE}/d/film/film.mp4", f"{EDGE}/d/film/film-720pxmp4", place + "/x"):
+        assert await no_lease(service, session, other) == "forbidden"
+    assert (await refused(service, token, uri=f"{EDGE}/d/film/film.mp4")).code == "forbidden"
+    stream = await opened(service, link(secrets.issuer, clock))
+    assert await no_lease(service, stream, place) == "forbidden"

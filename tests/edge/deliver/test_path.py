@@ -196,12 +196,16 @@ def test_t21_a_route_does_not_print_its_token() -> None:
     assert T not in repr(path.parse(SEGMENT.encode()))
 
 
-@pytest.mark.parametrize("target", [b"/v", b"/v;x", b"/v/x", b"/v%3b", b"/v\\x", b"/v\xff"])
+@pytest.mark.parametrize(
+    "target", [b"/v", b"/v;x", b"/v/x", b"/v%3b", b"/v\\x", b"/v\xff", b"/d;x", b"/d/x", b"/d%2fx"]
+)
 def test_what_starts_like_media_is_media(target: bytes) -> None:
     assert path.is_media(target)
 
 
-@pytest.mark.parametrize("target", [b"/", b"/watch/", b"/vendor", b"/v.txt", b"/V;x", b"//v;x", b"/healthz"])
+@pytest.mark.parametrize(
+    "target", [b"/", b"/watch/", b"/vendor", b"/v.txt", b"/data", b"/d.txt", b"/V;x", b"//v;x", b"/healthz"]
+)
 def test_what_does_not_start_like_media_is_not(target: bytes) -> None:
     assert not path.is_media(target)
 
@@ -236,3 +240,34 @@ def test_t5_any_bytes_are_a_route_or_a_refusal(tail: bytes, query: bytes) -> Non
             assert problem.status in (400, 403)
         else:
             assert route.path.startswith("/v/") and ";" not in route.path and "%" not in route.path
+
+
+TOKENED = f"/d;URISigningPackage={T}"
+
+
+@pytest.mark.parametrize("file", ["film.mp4", "film-720p.mp4", "A", "9_x.tar.gz", "a" * 128])
+def test_a_download_is_one_file_of_one_asset(file: str) -> None:
+    found = path.parse(f"{TOKENED}/film/{file}".encode())
+    assert (found.kind, found.asset, found.file, found.path) == (
+        Kind.DOWNLOAD,
+        "film",
+        file,
+        f"/d/film/{file}",
+    )
+    assert not found.in_query
+    by_query = path.parse(f"/d/film/{file}".encode(), f"URISigningPackage={T}".encode())
+    assert by_query.in_query
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "/film", "/film/", "/film/a/b", "/Film/film.mp4", "/film/.mp4", "/film/-x", "/film/" + "a" * 129,
+        "/film/..", "/film/a%2fb", "/film/a%20b", "/../film/a", "//film/a", "/film/a;b", "/film/a\\b", "/film/a+b",
+        "/film/a,b",
+    ],
+)  # fmt: skip
+def test_t5_a_download_of_any_other_name_is_refused(tail: str) -> None:
+    with pytest.raises(Problem) as caught:
+        path.parse((TOKENED + tail).encode())
+    assert caught.value.code in ("bad_request", "forbidden")

@@ -1,16 +1,22 @@
 """A generation is filled with exactly what came, or not at all."""
 
+import hashlib
+import io
 import os
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from keys.names import b64url
 from keys.problems import Problem
+from origin.downloads import FileName
 from origin.ingest.ladder import AudioRung, Ladder, VideoRung
 from origin.ingest.packager import Generation, Packager
 from origin.media.asset import read_descriptor
 from origin.media.boxes import BadMedia
+from origin.media.digests import read_list
+from origin.media.seal import SLICE, TAG, Sealer, slice_length
 from tests.origin.ingest.bench import AAC, X264, Bench, film, make_clip, tone
 
 VIDEO = VideoRung("720p", 160, 90, 100_000, 120_000, 100_000)
@@ -110,3 +116,57 @@ async def test_a_stream_that_does_not_begin_at_0_or_with_a_keyframe_is_refused(b
 async def test_what_is_no_mp4_is_refused(bench: Bench) -> None:
     with pytest.raises(BadMedia):
         await (await packager(bench, VIDEO)).take("720p", b"#EXTM3U\n" * 100)
+
+
+FILE = FileName("film.mp4", "A film.mp4", "file-original", "video/mp4")
+
+
+class Dribbling(io.BytesIO):
+    """A file that gives less than it is asked for, as unbuffered ones may."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(min(size or 0, 300_001))
+
+
+@pytest.mark.parametrize("size", [0, 1, SLICE - 1, SLICE, SLICE + 1, 3 * SLICE])
+async def test_h32_a_file_of_any_size_is_kept_byte_for_byte(bench: Bench, size: int) -> None:
+    packing = await packager(bench, VIDEO)
+    body = os.urandom(size)
+    made = await packing.store_file(Dribbling(body), FILE, 1_700_000_000)
+    assert (made.size, made.sha256) == (size, b64url(hashlib.sha256(body).digest()))
+    assert (made.name, made.shown, made.media_type, made.stored) == (*FILE_FIELDS, 1_700_000_000)
+    public = [bench.identity.private.public_key()]
+    text = await bench.stored("film", 1, "file-original", "list")
+    listed = read_list(text, public, "film", 1, "file-original")["file"]
+    sealed = await bench.stored("film", 1, "file-original", "file")
+    sealer = Sealer(bench.keys.made["film", 1], "default", "film", 1, "file-original", "file")
+    plain, at = b"", 0
+    for index in range(len(listed.slices)):
+        stop = at + slice_length(listed.length, index) + TAG
+        plain, at = plain + sealer.open(index, sealed[at:stop]), stop
+    assert (listed.length, plain, at) == (size, body, len(sealed))
+
+
+FILE_FIELDS = (FILE.name, FILE.shown, FILE.media_type)
+
+
+async def test_k1_a_file_is_stored_once(bench: Bench) -> None:
+    packing = await packager(bench, VIDEO)
+    await packing.store_file(io.BytesIO(b"one"), FILE, 1)
+    with pytest.raises(Problem, match="conflict"):
+        await again(bench, VIDEO).store_file(io.BytesIO(b"two"), FILE, 1)
+
+
+async def test_a_rendition_is_read_back_as_it_was_taken(bench: Bench) -> None:
+    data = stream(bench.root)
+    packing = await packager(bench, VIDEO)
+    await packing.take("720p", data)
+    found = b"".join([piece async for piece in packing.packaged("720p")])
+    assert packing.packaged_bytes("720p") == len(found)
+    assert data.startswith(found[:1000]) and found in data
+    made = await packing.store_file(io.BytesIO(b"x"), FILE, 1)
+    descriptor = await packing.finish(title="Film", period_segments=15, downloads=[made])
+    text = await bench.stored("film", 1, "asset", "asset.json")
+    found_again = read_descriptor(text, [bench.identity.private.public_key()], "film", 1)
+    assert found_again == descriptor and found_again.download("film.mp4") == made
+    assert found_again.download("other.mp4") is None
