@@ -232,3 +232,20 @@ async def test_uploads_are_counted(origin: Any, film: bytes) -> None:
     assert "sluice_origin_uploads_total 1.0" in text
     assert "sluice_origin_uploads_refused_total 1.0" in text
     assert json.dumps(text).count("admin-") == 0
+
+
+async def test_what_may_be_downloaded_is_asked_for_at_upload_and_holds_for_a_whole_form(
+    origin: Any, film: bytes
+) -> None:
+    body, headers = form(("one.mp4", film), ("two.mp4", film), download="renditions", title="First")
+    async with origin.admin as http:
+        assert (await http.post("/upload", content=body, headers=headers)).status_code == 201
+        raw = await http.post("/v1/uploads?name=three.mp4&download=original", content=film)
+        assert raw.status_code == 201
+        await http.post("/v1/uploads?name=four.mp4", content=film)
+        refused = await http.post("/v1/uploads?name=five.mp4&download=all", content=film)
+        assert (refused.status_code, refused.json()["code"]) == (400, "bad_request")
+        rows = (await http.get("/v1/assets")).json()["assets"]
+    found = {row["id"]: row["download"] for row in rows}
+    assert found == {"first": "renditions", "two": "renditions", "three": "original", "four": ""}
+    assert all(row["downloads"] == [] for row in rows)  # not published yet

@@ -1,6 +1,7 @@
 """The catalogue's promises, on SQLite and on PostgreSQL alike."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from keys.problems import Problem
-from origin.migrations import upgrade
+from origin.migrations import VERSION_TABLE, upgrade
 from origin.store.catalogue import TRANSITIONS, Catalogue
 
 SHA = bytes(range(32))
@@ -236,3 +237,38 @@ async def test_starters_at_the_same_time_make_the_schema_once(database_url: str)
     await again.create(source_name="film.mp4")
     assert len(await again.list()) == 1
     await again.close()
+
+
+async def test_downloads_are_kept_with_what_was_wished(catalogue: Catalogue) -> None:
+    await catalogue.create(id="film", source_name="Film.mp4", state="queued", download="both")
+    await catalogue.set_state("film", "ingesting")
+    files = [{"name": "film.mp4", "size": 5 << 32, "type": "video/mp4"}]
+    await catalogue.publish(
+        "film",
+        generation=1,
+        duration=1,
+        width=2,
+        height=2,
+        size_bytes=9,
+        renditions=["720p"],
+        downloads=files,
+    )
+    found = await catalogue.get("film")
+    assert (found.download, list(found.downloads)) == ("both", files)
+    assert found.public()["downloads"] == files and found.public()["download"] == "both"
+
+
+async def test_an_asset_of_before_offers_no_download(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    opened = await Catalogue.open(f"sqlite:///{path}")
+    await opened.create(id="film", source_name="Film.mp4")
+    await opened.close()
+    with sqlite3.connect(path) as old:  # as the first schema left it
+        old.execute("ALTER TABLE assets DROP COLUMN download")
+        old.execute("ALTER TABLE assets DROP COLUMN downloads")
+        old.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
+    old.close()
+    opened = await Catalogue.open(f"sqlite:///{path}")
+    film = await opened.get("film")
+    assert (film.download, film.downloads) == ("", ())
+    await opened.close()
