@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from starlette.types import Message
+from starlette.types import Message, Send
 
 from edge.cache import fill, slices
 from edge.cache.claims import Claims
 from edge.cache.library import Library
 from edge.cache.memory import PrivateMemory
+from edge.cache.slices import BLOCK
 from edge.cache.upstream import OriginClient
 from edge.deliver import download
 from edge.deliver.activity import Activity
@@ -50,7 +51,10 @@ class Sparse(bytes):
 
     def __getitem__(self, key: object) -> bytes:  # type: ignore[override]
         assert isinstance(key, slice)
-        return self.spots[key.start][: key.stop - key.start]
+        found = b""
+        while len(found) < key.stop - key.start:
+            found += self.spots[key.start + len(found)]
+        return found[: key.stop - key.start]
 
 
 def published(body: bytes) -> Published:
@@ -132,20 +136,26 @@ class Bench:
                 message = {**message, "body": bytes(message["body"])}
             sent.append(message)
 
-        async def receive() -> Message:
-            return await asyncio.Event().wait() and {}
-
-        activity = Activity(MemoryKeys(), now=lambda: 0.0)
-        downloads = Downloads(self.library, activity, lambda lease: None, node="edge", now=lambda: 1e9)
-        headers = {} if value is None else {b"range": value.encode()}
-        route = Route(Kind.DOWNLOAD, "", "", ASSET, file=NAME)
-        status = await downloads.serve(route, Request("GET", headers, ""), self.lease, receive, send, [])
+        status = await self.serve(value, send)
         body = b"".join(message["body"] for message in sent[1:])
         assert sent[-1]["more_body"] is False
         assert all(message["more_body"] for message in sent[1:-1])
         fields = dict(sent[0]["headers"])
         assert int(fields[b"content-length"]) == len(body)
         return Answer(status, fields, body)
+
+    async def serve(self, value: str | None, send: Send) -> int:
+        """Answers a GET with this Range into `send`; the status."""
+
+        async def receive() -> Message:
+            await asyncio.Event().wait()
+            raise AssertionError("a client that stays")
+
+        activity = Activity(MemoryKeys(), now=lambda: 0.0)
+        downloads = Downloads(self.library, activity, lambda lease: None, node="edge", now=lambda: 1e9)
+        headers = {} if value is None else {b"range": value.encode()}
+        route = Route(Kind.DOWNLOAD, "", "", ASSET, file=NAME)
+        return await downloads.serve(route, Request("GET", headers, ""), self.lease, receive, send, [])
 
     def fetched(self) -> int:
         """Bytes of the file the origin was asked for."""
@@ -249,3 +259,24 @@ async def test_h32_ranges_beyond_four_gigabytes_are_those_bytes() -> None:
         assert list(several.parts().items()) == [((size - 2, size), b"nd"), ((at, at + 1), body[first][:1])]
         assert (await bench.get(f"bytes={size}-")).headers[b"content-range"] == f"bytes */{size}".encode()
         assert bench.fetched() == 2 * (SLICE + 16) + 3 + 16
+
+
+async def test_t10_a_slow_reader_has_no_more_fetched_than_the_block_it_reads() -> None:
+    size, body = 200 * SLICE, {index: bytes(SLICE) for index in range(BLOCK)}
+    async with opened(published_sparse(size, body)) as bench:
+        got, stuck = [0], asyncio.Event()
+
+        async def send(message: Message) -> None:
+            got[0] += len(message.get("body", b""))
+            if got[0] >= SLICE:
+                stuck.set()
+                await asyncio.Event().wait()
+
+        reading = asyncio.create_task(bench.serve(None, send))
+        waiting = asyncio.create_task(stuck.wait())
+        await asyncio.wait({reading, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        assert stuck.is_set()
+        await bench.library.settled()
+        assert bench.fetched() == BLOCK * (SLICE + 16)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
