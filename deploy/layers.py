@@ -4,6 +4,7 @@ Anything unknown or malformed stops the start with one sentence that names the s
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from deploy.settings import Settings
 
 PREFIX = "SLUICE_"
+_PASSWORD = re.compile(r"://[^/\s'\"]*@")  # in an address: never shown again
 
 
 class SettingError(Exception):
@@ -93,5 +95,7 @@ def _sentence(error: ValidationError, sources: Mapping[str, str]) -> str:
         return f"{reason}."
     where = sources.get(name, name.replace("_", "-"))
     got = first.get("input")
+    got = _PASSWORD.sub("://…@", got) if isinstance(got, str) else got
+    reason = _PASSWORD.sub("://…@", reason)
     shown = f" (got {got!r})" if isinstance(got, str | int | float) and repr(got) not in reason else ""
     return f"{where}: {reason[:1].lower()}{reason[1:]}{shown}."

@@ -63,8 +63,11 @@ def announced(data: Path, parts: dict[str, Any]) -> Iterator[None]:
 @contextmanager
 def alone(data: Path, what: str) -> Iterator[None]:
     """Holds the right to run `what` in this data directory. SettingError when it runs already."""
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fd = _opened(data / f"{what}.lock")
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = _opened(data / f"{what}.lock")
+    except OSError as error:
+        raise SettingError(f"data: {data.absolute()} cannot be used: {error.strerror}.") from error
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,8 +12,10 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
+from sqlalchemy.exc import ArgumentError
 
 from deploy import units
+from keys.database import database_url
 
 
 def _parsed_by(parse: Callable[[str], Any]) -> BeforeValidator:
@@ -23,6 +25,10 @@ def _parsed_by(parse: Callable[[str], Any]) -> BeforeValidator:
 def _address(value: str) -> str:
     if not value.startswith(("http://", "https://")) or value.rstrip("/").count("/") != 2:
         raise ValueError(f"{value!r} is no base address; write it like https://edge.example.org")
+    try:
+        urlsplit(value).port  # noqa: B018 - asked for its ValueError
+    except ValueError:
+        raise ValueError(f"{value!r} has a port that is none") from None
     return value.rstrip("/").lower()
 
 
@@ -41,8 +47,14 @@ def _redis(value: str) -> str:
 
 
 def _database(value: str) -> str:
-    if value and not value.startswith(("sqlite", "postgresql")):
-        raise ValueError("it must be a postgresql:// or sqlite:// address")
+    if value:
+        try:
+            database_url(value)
+        except (ValueError, ArgumentError) as error:
+            known = isinstance(error, ValueError)
+            raise ValueError(
+                str(error) if known else "it must be a postgresql:// or sqlite:// address"
+            ) from None
     return value
 
 
@@ -75,7 +87,7 @@ def is_loopback(address: str) -> bool:
 
 
 def _program(value: str) -> str:
-    if value and not os.access(value, os.X_OK):
+    if value and not (Path(value).is_file() and os.access(value, os.X_OK)):
         raise ValueError(f"{value!r} is no program that can be run")
     return value
 

@@ -19,7 +19,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from keys.leases import Lease, NewGeneration, OpenedSession
 from keys.nodes import NodeIdentity
-from keys.problems import STATUS, Problem
+from keys.problems import STATUS, Problem, retry_after
 from keys.revocation import Entry, Feed
 from keys.sessions import Activity
 
@@ -169,8 +169,7 @@ def _problem(response: httpx.Response) -> Problem:
         known = False
     if not known:
         return Problem("bad_upstream", detail=f"keys answered {response.status_code} without a problem")
-    wait = response.headers.get("retry-after", "")
-    problem = Problem(code, message, retry_after_s=int(wait) if wait.isdecimal() else None)
+    problem = Problem(code, message, retry_after_s=retry_after(response.headers.get("retry-after", "")))
     problem.id = response.headers.get("sluice-request-id", problem.id)  # the ID under which keys logged it
     return problem
 

@@ -21,6 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT_MS: Final = 10_000
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+_QUERY: Final = ("host", "port", "ssl", "sslmode")  # what a postgresql:// address may say after its `?`
 _WRITES: Final = "sluice_writes"
 
 
@@ -30,7 +31,15 @@ def database_url(text_or_url: str) -> URL:
     name = url.get_backend_name()
     if name not in _DRIVERS:
         raise ValueError(f"databases are sqlite:///… or postgresql://…, not {name}")
-    return url.set(drivername=_DRIVERS[name])
+    url = url.set(drivername=_DRIVERS[name])
+    if name == "sqlite":
+        return url
+    unknown = sorted(set(url.query) - set(_QUERY))
+    if unknown:
+        raise ValueError(f"a postgresql:// address may say {', '.join(_QUERY)}, not {unknown[0]}")
+    # libpq's name for it, which every provider's address uses; the driver calls it `ssl`
+    mode = url.query.get("sslmode")
+    return url if mode is None else url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
 
 
 class Database:

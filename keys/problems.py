@@ -23,6 +23,7 @@ carries no ID in its body (T12: two refusals must be byte-identical), only in th
 """
 
 import json
+import re
 import secrets
 
 STATUS: dict[str, int] = {
@@ -85,3 +86,8 @@ class Problem(Exception):
         if self.retry_after_s is not None:
             found.append(("retry-after", str(self.retry_after_s)))
         return found
+
+
+def retry_after(text: str) -> int | None:
+    """The seconds a Retry-After header asks for (RFC 9110 §10.2.3); None for a date, nonsense, or months."""
+    return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else None

@@ -17,6 +17,10 @@ ASSET: Final = "asset"
 KID: Final = "kid"
 KINDS: Final = (SID, LID, VIEWER, ASSET, KID)
 
+KEPT_S: Final = (
+    86_400.0  # an entry outlives its time by this: a clock that ran ahead and was set back may need it
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -120,8 +124,8 @@ class RevocationSet:
         return None
 
     def forget(self, now: float) -> int:
-        """Drop entries whose time is over; how many were dropped."""
-        ended = [key for key, until in self._until.items() if until <= now]
+        """Drop entries whose time was over `KEPT_S` ago; how many were dropped."""
+        ended = [key for key, until in self._until.items() if until <= now - KEPT_S]
         for key in ended:
             del self._until[key]
         return len(ended)

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keys import sessions as core
 from keys.database import Database
+from keys.revocation import KEPT_S
 from keys.sessions import Activity, Decision, History, New, Request, Rules, Session
 from keys.tables import sessions, used_links
 
@@ -126,7 +127,7 @@ class SessionStore:
         """Drop records long over and links that verify nowhere; shorten addresses older than a day."""
         async with self._database.write() as connection:
             await connection.execute(delete(sessions).where(sessions.c.expires < now - KEPT_AFTER_END_S))
-            await connection.execute(delete(used_links).where(used_links.c.until < now))
+            await connection.execute(delete(used_links).where(used_links.c.until < now - KEPT_S))
             await connection.execute(
                 update(sessions)
                 .where(

@@ -12,7 +12,8 @@ from typing import Never
 
 MAX_DEPTH = 8  # objects and lists inside one another
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Linear in any text: what was read as part of a string, closed or not, is never read again.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 _LONGEST_INTEGER = 32  # digits; no claim of ours is longer than 16
 

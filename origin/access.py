@@ -52,7 +52,7 @@ class AdminAccess:
 
     def is_token(self, text: str) -> bool:
         """Whether `text` is the admin token; takes as long for any text."""
-        return hmac.compare_digest(_digest(text.encode()), _digest(self._token))
+        return hmac.compare_digest(_digest(text.encode("utf-8", "surrogatepass")), _digest(self._token))
 
     def sign_in(self, request: HTTPConnection, token: str, response: Response) -> None:
         """Sets the cookie on `response`.

@@ -62,6 +62,7 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await blobs.sweep(now())
         left = incoming.sweep(set(await catalogue.upload_paths()))
         if left:
             _LOG.info("removed %d files of uploads that were cut off", left)

@@ -10,5 +10,5 @@ FOR_PROGRAMS: Final = 400  # columns: no line of ours is longer
 
 def print_table(table: Table) -> None:
     """Prints it on stdout."""
-    console = Console()
-    (console if console.is_terminal else Console(width=FOR_PROGRAMS)).print(table)
+    console = Console(markup=False)  # a title or a viewer's ID may hold brackets
+    (console if console.is_terminal else Console(width=FOR_PROGRAMS, markup=False)).print(table)

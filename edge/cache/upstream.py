@@ -17,7 +17,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from edge.cache.breaker import Breaker
 from edge.cache.counters import Count, ignore
-from keys.problems import Problem
+from keys.problems import Problem, retry_after
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(?:\d{1,15}|\*)")
 _SLOWEST_RETRY_S: Final = 60
@@ -139,8 +139,8 @@ class OriginClient:
             raise Problem("not_found", detail=f"{path}: the origin has none")
         if status in (429, 500, 502, 503, 504):
             self._failed()
-            asked = response.headers.get("retry-after", "")
-            raise _trouble(f"{path}: status {status}", float(asked) if asked.isdecimal() else 0.0)
+            asked = retry_after(response.headers.get("retry-after", ""))
+            raise _trouble(f"{path}: status {status}", asked or 0.0)
         self._breaker.success()
         raise Problem("bad_upstream", detail=f"{path}: status {status}")
 

@@ -11,7 +11,7 @@ from starlette.types import Send
 
 from edge.deliver import ranges
 from edge.deliver.cors import Headers
-from edge.deliver.headers import common
+from edge.deliver.headers import common, unstored
 from keys.names import b64url
 from keys.problems import Problem
 
@@ -60,6 +60,8 @@ def conditional(request: Request, headers: Headers, body: bytes, etag: str) -> A
     """The body, or a 304 or 412 when the request's preconditions say so. No ranges: small shared bodies."""
     tagged = [*headers, (b"etag", etag.encode()), (b"accept-ranges", b"none")]
     status = ranges.choose("HEAD", request.headers, etag, len(body)).status  # Range counts for GET only
+    if status == 412:
+        tagged = [*unstored(), (b"etag", etag.encode())]
     return Answer(status, tagged, body if status == 200 else b"")
 
 

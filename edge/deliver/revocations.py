@@ -96,7 +96,7 @@ class Revocations:
         if not self.revoked.apply(feed):
             log.warning("a gap in the revocation feed: reading it from the start")
             self.revoked.apply(await self._keys.revocations(0, 0))
-        self.revoked.forget(self._now())
+        self.revoked.forget(feed.now)  # keys' clock: this node's own may be wrong (SECURITY F24)
         self._heard = self._clock()
         self.known.set()
 

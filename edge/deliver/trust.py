@@ -56,6 +56,7 @@ class TrustedTokens:
         self._packagers: tuple[Ed25519PublicKey, ...] = ()
         self.known = asyncio.Event()  # set at the first answer of keys
         self._asked = float("-inf")
+        self._refreshing: asyncio.Task[None] | None = None
 
     def missing(self) -> str | None:
         """For health: what is missing to check any token."""
@@ -81,6 +82,17 @@ class TrustedTokens:
 
     async def refresh(self) -> None:
         """Asks keys now. Problem when that fails; what was trusted stays so."""
+        if self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._refresh())
+            self._refreshing.add_done_callback(self._refreshed)
+        await asyncio.shield(self._refreshing)  # others may be waiting for it too
+
+    def _refreshed(self, task: asyncio.Task[None]) -> None:
+        self._refreshing = None
+        if not task.cancelled():
+            task.exception()  # seen: those who asked may all have left
+
+    async def _refresh(self) -> None:
         self._asked = self._clock()
         fields = await self._keys.trust()
         try:
@@ -110,8 +122,8 @@ class TrustedTokens:
                 pause = min(LONGEST_PAUSE_S, 2 * pause)
 
     async def _ask_for_unknown_key(self, gap_s: float) -> bool:
-        """Whether the trust was asked for again; not twice within the gap."""
-        if self._clock() - self._asked < gap_s:
+        """Whether the trust was asked for again; not twice within the gap. One under way is waited for."""
+        if self._refreshing is None and self._clock() - self._asked < gap_s:
             return False
         try:
             await self.refresh()

@@ -45,7 +45,8 @@ function linkOf(fragment) {
   const text = fragment.replace(/^#/, "");
   if (!text) return null;
   try {
-    const url = new URL(/^https?%3a/i.test(text) ? decodeURIComponent(text) : text, location.origin);
+    const whole = /^https?%3a/i.test(text) ? decodeURIComponent(text) : text;
+    const url = new URL(whole.replace(/%3B(URISigningPackage)%3D/i, ";$1="), location.origin); // mailers escape both
     return url.protocol === "http:" || url.protocol === "https:" ? url.href : null;
   } catch {
     return null;
@@ -94,7 +95,11 @@ function failed(data) {
   if (code) { refuse(code); return; }
   if (!data.fatal) return;
   if (data.type === Hls.ErrorTypes.MEDIA_ERROR && troubles++ < 3) { hls.recoverMediaError(); return; }
-  if (data.type === Hls.ErrorTypes.NETWORK_ERROR) { refuse(data.response?.code ? "unavailable" : "unreachable"); return; }
+  if (data.type === Hls.ErrorTypes.NETWORK_ERROR) {
+    const status = data.response?.code || 0; // 400 and 404: a link that was cut or altered on its way
+    refuse(status >= 500 ? "unavailable" : status ? "forbidden" : "unreachable");
+    return;
+  }
   refuse("media");
 }
 

@@ -50,6 +50,7 @@ REFUSED = {
     "listen": (50, 201), "accept": (43, 202), "accept4": (288, 242), "sendto": (44, 206),
     "recvfrom": (45, 207), "sendmsg": (46, 211), "recvmsg": (47, 212), "sendmmsg": (307, 269),
     "recvmmsg": (299, 243), "fork": (57, -1), "vfork": (58, -1), "kill": (62, 129),
+    "tkill": (200, 130), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
     "pidfd_open": (434, 434), "pidfd_send_signal": (424, 424), "execveat": (322, 281),
     "memfd_create": (319, 279), "creat": (85, -1), "link": (86, -1), "linkat": (265, 37),
     "symlink": (88, -1), "symlinkat": (266, 36), "unlink": (87, -1), "unlinkat": (263, 35),
@@ -79,7 +80,7 @@ KILLED = {
     "ioperm": (173, -1), "modify_ldt": (154, -1),
 }  # fmt: skip
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # machine: column above, AUDIT_ARCH
-CLONE, CLONE3, PRLIMIT64 = (56, 220), (435, 435), (302, 261)
+CLONE, CLONE3, PRLIMIT64, TGKILL = (56, 220), (435, 435), (302, 261), (234, 131)
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -171,14 +172,17 @@ def close_calls(spec: dict[str, Any]) -> bool:
     """seccomp: the tables above. Threads may be made, processes not."""
     if platform.machine() not in MACHINES:
         return False
-    code = b"".join(struct.pack("=HBBI", *line) for line in program_for(platform.machine()))
+    code = b"".join(struct.pack("=HBBI", *line) for line in program_for(platform.machine(), os.getpid()))
     buffer = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
     return bool(libc.prctl(PR_SET_SECCOMP, 2, header, 0, 0) == 0)
 
 
-def program_for(machine: str) -> list[tuple[int, int, int, int]]:
-    """The BPF program: (operation, jump if true, jump if false, operand) a line."""
+def program_for(machine: str, own: int) -> list[tuple[int, int, int, int]]:
+    """The BPF program: (operation, jump if true, jump if false, operand) a line.
+
+    `own` is the process it is for, the same after exec: the only one it may signal (abort() does).
+    """
     column, architecture = MACHINES[machine]
     lines = [
         (LOAD, 0, 0, AT_ARCHITECTURE),
@@ -197,6 +201,11 @@ def program_for(machine: str) -> list[tuple[int, int, int, int]]:
         (JUMP_EQUAL, 0, 4, PRLIMIT64[column]),  # libc reads the own limits by it; process 0 is oneself
         (LOAD, 0, 0, AT_FIRST_ARGUMENT),
         (JUMP_EQUAL, 1, 0, 0),
+        (RETURN, 0, 0, REFUSE_EPERM),
+        (RETURN, 0, 0, ALLOW),
+        (JUMP_EQUAL, 0, 4, TGKILL[column]),
+        (LOAD, 0, 0, AT_FIRST_ARGUMENT),
+        (JUMP_EQUAL, 1, 0, own),
         (RETURN, 0, 0, REFUSE_EPERM),
         (RETURN, 0, 0, ALLOW),
     ]

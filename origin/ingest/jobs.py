@@ -55,6 +55,7 @@ class Jobs:
             settings, blobs=blobs, records=catalogue, keys=keys, signer=identity.private
         )
         self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._waiting: set[str] = set()  # what is in the queue
         self._active: dict[str, asyncio.Task[None]] = {}
         self._publishing: set[str] = set()
 
@@ -90,7 +91,7 @@ class Jobs:
             state="queued",
             download=download,
         )
-        self._queue.put_nowait(asset)
+        self._enqueue(asset)
 
     async def cancel(self, id: str) -> None:
         """Stops an asset that waits or is ingested. Problem not_found, or conflict when it is too late."""
@@ -105,7 +106,7 @@ class Jobs:
         if asset.state in ("failed", "cancelled") and not _has_file(asset):
             raise Problem("conflict", GONE)
         await self._catalogue.set_state(id, "queued")
-        self._queue.put_nowait(id)
+        self._enqueue(id)
 
     async def delete(self, id: str) -> None:
         """Removes an asset: keys, blobs, row and file. Problem not_found. Cut off, it can be asked again."""
@@ -125,12 +126,19 @@ class Jobs:
                 continue
             if asset.state == "ingesting":
                 await self._catalogue.set_state(asset.id, "queued")
-            self._queue.put_nowait(asset.id)
+            self._enqueue(asset.id)
+
+    def _enqueue(self, id: str) -> None:
+        """Once only: an asset cancelled and tried again while it waits still has its place in the queue."""
+        if id not in self._waiting:
+            self._waiting.add(id)
+            self._queue.put_nowait(id)
 
     async def _work(self) -> None:
         """One worker: a job at a time, each a task of its own that can be stopped alone."""
         while True:
             id = await self._queue.get()
+            self._waiting.discard(id)
             job = asyncio.create_task(self._job(id))
             self._active[id] = job
             try:

@@ -52,6 +52,9 @@ class BlobWriter(Protocol):
 class BlobStore(Protocol):
     """What origin needs of a place for bytes. Names are checked by `keys.names`: Problem bad_request."""
 
+    async def sweep(self, now: float) -> None:
+        """Remove what dead writers left; running ones keep theirs. `now` is seconds since the epoch."""
+
     def writer(self, asset: str, generation: int, rendition: str, name: str) -> BlobWriter:
         """A writer for one object of unknown length."""
 

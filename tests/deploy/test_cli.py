@@ -41,6 +41,8 @@ def sluice(tmp_path: Path) -> Run:
         (["up"], {"SLUICE_EDGES": "many"}, 2, "SLUICE_EDGES: "),
         (["up"], {"SLUICE_EGDES": "2"}, 2, "SLUICE_EGDES: .*SLUICE_EDGES"),
         (["keys", "--issuers", "absent.json"], {}, 2, "--issuers: there is no file 'absent.json'"),
+        (["up", "--data", "/dev/null/x"], {}, 2, "data: /dev/null/x cannot be used"),
+        (["up", "--data", "/dev/null"], {}, 2, "data: /dev/null cannot be used"),
         (["frobnicate"], {}, 2, "No such command"),
         (["add"], {}, 2, "Missing argument"),
         (["add", "absent.mp4"], {}, 2, "There is no file absent.mp4"),

@@ -40,6 +40,11 @@ def test_a_named_settings_file_is_read_instead_and_must_exist(tmp_path: Path) ->
         ({}, {"SLUICE_PORT_BAES": "1"}, "SLUICE_PORT_BAES: .*SLUICE_PORT_BASE"),
         ({}, {"SLUICE_LOG_LEVEL": "loud"}, "SLUICE_LOG_LEVEL: .*loud"),
         ({"public_edges": "http://a,http://b"}, {}, "2 addresses for 1 edges"),
+        ({"public_edges": "http://a:99999"}, {}, "--public-edges: .*port"),
+        ({"keys_database": "postgres://u:secret@h/db"}, {}, "--keys-database: .*not postgres"),
+        ({"keys_database": "postgresql://u:secret@h/db?colour=red"}, {}, "--keys-database: .*not colour"),
+        ({"redis": "http://u:secret@h"}, {}, "--redis: "),
+        ({"ffmpeg": "/"}, {}, "--ffmpeg: '/' is no program"),
     ],
 )
 def test_a_bad_setting_is_named_in_one_sentence(
@@ -47,6 +52,7 @@ def test_a_bad_setting_is_named_in_one_sentence(
 ) -> None:
     with pytest.raises(SettingError, match=said) as caught:
         load(flags, environment)
+    assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value) and str(caught.value).endswith((".", "?"))
 
 

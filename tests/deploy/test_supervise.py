@@ -143,3 +143,27 @@ def test_a_log_file_never_grows_past_twice_its_limit(tmp_path: Path) -> None:
     log.close()
     sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert set(sizes) == {"x.log", "x.log.1"} and max(sizes.values()) <= 100
+
+
+def test_f23_a_full_disk_loses_log_lines_and_says_how_many(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    path.symlink_to("/dev/full")
+    log = LogFile(path)
+    log.write(b"lost\n")
+    log.close()
+    path.unlink()
+    log.write(b"kept\n")
+    log.close()
+    assert path.read_bytes() == b"[5 bytes of log were lost here]\nkept\n"
+
+
+async def test_f23_a_child_is_kept_running_while_its_log_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "worker.log").symlink_to("/dev/full")
+    supervisor = Supervisor(tmp_path)
+    supervisor.add([python("worker", "print('x' * 300_000, flush=True); " + SLEEPER)])
+    await until(lambda: supervisor.pid("worker") is not None)
+    first = supervisor.pid("worker")
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: supervisor.pid("worker") not in (None, first))
+    await supervisor.stop()

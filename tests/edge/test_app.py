@@ -225,3 +225,9 @@ async def test_h36_what_is_not_there_is_stored_by_nobody(edge: World, client: ht
         assert (answer.status_code, answer.headers["cache-control"]) == (status, "no-store")
         assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
         assert answer.json()["status"] == status
+
+
+async def test_h36_a_failed_precondition_is_stored_by_nobody(edge: World, client: httpx.AsyncClient) -> None:
+    for path in ("main.m3u8", "720p/init.mp4"):
+        answer = await client.get(edge.session() + path, headers={"if-match": '"other"'})
+        assert (answer.status_code, answer.headers["cache-control"]) == (412, "no-store")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from keys.problems import STATUS, VIEWER_SENTENCES, Problem
+from keys.problems import STATUS, VIEWER_SENTENCES, Problem, retry_after
 
 
 @pytest.mark.parametrize("code", STATUS)
@@ -40,3 +40,12 @@ def test_h36_a_refusal_is_never_stored_and_trouble_says_when_to_come_back() -> N
 def test_a_viewer_is_told_in_a_sentence(code: str) -> None:
     body = json.loads(Problem(code).body())
     assert body == {"code": code, "status": 403, "message": VIEWER_SENTENCES[code]}
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5", "9" * 400, "Wed, 21 Oct 2026 07:28:00 GMT", "٣"])
+def test_f8_an_odd_retry_after_asks_for_nothing(text: str) -> None:
+    assert retry_after(text) is None
+
+
+def test_retry_after_is_seconds() -> None:
+    assert (retry_after("0"), retry_after("120")) == (0, 120)

@@ -320,3 +320,8 @@ async def test_reading_waits_for_nobody_who_writes(stores: Stores) -> None:
         async with second.read() as reader:
             assert await reader.scalar(text("SELECT count(*) FROM nodes")) == 0
     await second.close()
+
+
+def test_the_tls_mode_of_a_database_has_the_name_providers_give_it() -> None:
+    url = database_url("postgresql://u:p@db.example/keys?sslmode=require")
+    assert dict(url.query) == {"ssl": "require"}

@@ -1,5 +1,6 @@
 """Whose tokens count: what keys said last, asked again for an unknown key, not at a stranger's pleasure."""
 
+import asyncio
 import time
 
 import pytest
@@ -76,3 +77,13 @@ async def test_packagers_keys_come_with_the_trust_and_are_asked_again_for_at_mos
     assert len(worker.trusted.packagers()) == 1
     await worker.trusted.refresh_soon()
     assert worker.keys.calls.count("trust") == 1
+
+
+async def test_who_comes_while_keys_is_being_asked_waits_for_the_answer() -> None:
+    worker = Worker()
+    await worker.trusted.refresh()
+    worker.keys.site = SigningKey.generate("site")
+    worker.at += GAP_S
+    codes = await asyncio.gather(*(worker.code(worker.keys.site) for _ in range(5)))
+    assert codes == [None] * 5
+    assert worker.keys.calls.count("trust") == 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import platform
 import re
 import signal
 import sys
@@ -44,6 +45,28 @@ async def python(code: str, *, limits: Limits = QUICK, pass_files: Sequence[IO[b
 async def test_t13_the_level_reached_is_told() -> None:
     level = await jail_level()
     assert set(level.split("+")) <= {"netns", "landlock", "seccomp", "none"}
+
+
+@pytest.mark.usefixtures("closed")
+async def test_t13_no_call_signals_another_process_whatever_landlock_can_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    victim = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE
+    )
+    column = jail_exec.MACHINES[platform.machine()][0]
+    tgkill, tkill = jail_exec.TGKILL[column], jail_exec.REFUSED["tkill"][column]
+    code = f"""
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+pid = {victim.pid}
+print([libc.syscall({tgkill}, pid, pid, 9), libc.syscall({tkill}, pid, 9), libc.kill(pid, 9)],
+  libc.syscall({tgkill}, os.getpid(), os.getpid(), 0))
+"""
+    outcome = await python(code)
+    assert outcome.stdout.decode().split("\n")[0] == "[-1, -1, -1] 0", outcome
+    assert victim.returncode is None
+    await victim.communicate(b"\n")
 
 
 @pytest.mark.usefixtures("closed")
@@ -212,11 +235,13 @@ def test_system_call_numbers_are_the_kernels(header: str, column: int) -> None:
 
 def test_the_filter_answers_each_call_by_its_table() -> None:
     for machine, (column, architecture) in jail_exec.MACHINES.items():
-        program = jail_exec.program_for(machine)
+        program = jail_exec.program_for(machine, own=4711)
         assert run_bpf(program, 63 - column, architecture, 0) == jail_exec.ALLOW  # read, or an unlisted one
         assert run_bpf(program, 0, 0x1234, 0) == jail_exec.KILL
         assert run_bpf(program, jail_exec.CLONE[column], architecture, 0x11) == jail_exec.REFUSE_EPERM
         assert run_bpf(program, jail_exec.CLONE[column], architecture, 0x3D0F00) == jail_exec.ALLOW
+        assert run_bpf(program, jail_exec.TGKILL[column], architecture, 4711) == jail_exec.ALLOW
+        assert run_bpf(program, jail_exec.TGKILL[column], architecture, 4712) == jail_exec.REFUSE_EPERM
         assert run_bpf(program, jail_exec.CLONE3[column], architecture, 0) == jail_exec.REFUSE_ENOSYS
         for table, answer in (
             (jail_exec.REFUSED, jail_exec.REFUSE_EPERM),

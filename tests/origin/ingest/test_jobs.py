@@ -197,3 +197,16 @@ async def test_a_missing_ffmpeg_fails_the_asset_not_the_worker(bench: Bench, cli
     asset = await bench.ingest(clip, settings=Settings(ffmpeg=bench.root / "no-ffmpeg"))
     assert asset.state == "failed"
     assert asset.error.startswith("Something went wrong inside Sluice")
+
+
+async def test_cancelled_and_tried_again_while_it_waits_an_asset_has_one_place_in_the_queue(
+    bench: Bench, clip: Path, long_clip: Path, slow: Settings
+) -> None:
+    jobs = bench.jobs(slow, concurrency=2)
+    await jobs.submit("film", "Film", bench.upload(long_clip))
+    await jobs.cancel("film")
+    await jobs.retry("film")
+    async with jobs.running():
+        await bench.until("film", lambda asset: asset.state == "ingesting")
+        await jobs.delete("film")
+        assert bench.left_behind() == []
