@@ -46,7 +46,9 @@ def test_a_check_starts_a_system_proves_it_and_ends_it(tmp_path: Path) -> None:
     assert told["frames_ok"] and told["survives_edge_kill"] and told["plays_with_origin_down"]
     assert told["ripper_media_seconds"] is None, "that part was left out"
     assert not (tmp_path / "data" / "run.json").exists(), "the system it started has ended"
-    assert list((tmp_path / "data" / "origin" / "blobs").iterdir()) == [], "the film was taken out again"
+    assert list((tmp_path / "data" / "origin" / "blobs").glob("check-*")) == [], (
+        "the film was taken out again"
+    )
 
 
 def test_a_check_fails_and_names_the_ripper_where_workers_do_not_share_the_pace(tmp_path: Path) -> None:
