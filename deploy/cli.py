@@ -14,6 +14,7 @@ from deploy.commands.links import link, revoke, sessions
 from deploy.commands.media import add, assets, rm
 from deploy.commands.show import settings
 from deploy.commands.start import admin, edge, keys, origin, up
+from deploy.commands.stats import stats
 from deploy.layers import SettingError
 from deploy.running import NotRunning
 from deploy.supervise import ChildFailed
@@ -27,11 +28,26 @@ def sluice() -> None:
     """Sluice: an edge cache for video that encrypts every stream with keys of its own.
 
     `sluice demo` shows everything on this machine. `sluice up` runs it; `add`, `link`, `revoke`, `sessions`,
-    `assets` and `rm` then speak to what runs in the data directory (--data or SLUICE_DATA).
+    `stats`, `assets` and `rm` then speak to what runs in the data directory (--data or SLUICE_DATA).
     """
 
 
-for command in (up, keys, origin, edge, admin, add, link, revoke, sessions, assets, rm, settings, demo):
+for command in (
+    up,
+    keys,
+    origin,
+    edge,
+    admin,
+    add,
+    link,
+    revoke,
+    sessions,
+    stats,
+    assets,
+    rm,
+    settings,
+    demo,
+):
     sluice.add_command(command)
 
 

@@ -12,13 +12,11 @@ from rich.rule import Rule
 
 from deploy import launch, up
 from deploy.commands import links, media
-from deploy.commands.check import check
 from deploy.commands.operator import Operator
 from deploy.commands.options import settings_from
 from deploy.commands.start import ended_by_signals
 from deploy.demo import film
-from deploy.demo.check.proof import PARTS, SESSIONS
-from deploy.demo.check.report import FIELDS
+from deploy.demo.check.report import FIELDS, PARTS, SESSIONS
 from deploy.ffmpeg import ffmpeg_path
 from deploy.settings import Settings
 from deploy.supervise import Stopped
@@ -118,6 +116,8 @@ async def _check(
     settings: Settings, file: Path | None, sessions: int, parts: Sequence[str], as_json: bool
 ) -> int:
     """Runs the check; ends it, and what it started, when told to."""
+    from deploy.commands.check import check  # it loads much that no other command needs
+
     ended = ended_by_signals()
     try:
         source = file or await _sample(settings, Console(stderr=True), ended)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.counters import read_counters
 from deploy.demo.check.faults import _stopped
 from deploy.demo.check.frames import Decoded, difference
-from deploy.demo.check.ground import read_counters
 from deploy.demo.check.ledger import Ledger, stored_slices
 from deploy.demo.check.players import Player
 from deploy.demo.check.refusals import _altered
@@ -102,8 +102,8 @@ def test_an_altered_link_differs_in_its_claims_only() -> None:
 
 
 def test_counters_are_summed_over_labels() -> None:
-    text = '# HELP a b\nsluice_x_total{edge="1"} 2.0\nsluice_x_total{edge="2"} 3\nsluice_y 1e+06\n'
-    assert read_counters(text) == {"sluice_x_total": 5.0, "sluice_y": 1e6}
+    text = '# HELP a b\nsluice_x_total{edge="1"} 2.0\nsluice_x_total{edge="2"} 3\nsluice_l1_y 1e+06\n'
+    assert read_counters(text) == {"sluice_x_total": 5.0, "sluice_l1_y": 1e6}
 
 
 def test_a_report_names_what_failed_and_always_has_all_fields() -> None:

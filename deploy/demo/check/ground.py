@@ -17,6 +17,7 @@ import httpx
 
 from deploy.commands.links import make_link
 from deploy.commands.operator import Operator
+from deploy.counters import read_counters
 from deploy.demo.check.report import NotShown
 from keys.client import KeysClient, node_credential
 from keys.container import split_token
@@ -110,12 +111,4 @@ def children(pid: int) -> list[int]:
             found += map(int, task.read_text().split())
         except OSError:
             continue  # a thread that ended
-    return found
-
-
-def read_counters(text: str) -> dict[str, float]:
-    """Prometheus text as {name: value}, summed over labels."""
-    found: dict[str, float] = {}
-    for name, value in re.findall(r"^([a-z_]+)(?:\{[^}]*\})? ([0-9.e+-]+)$", text, re.MULTILINE):
-        found[name] = found.get(name, 0.0) + float(value)
     return found

@@ -17,8 +17,6 @@ from deploy.demo.check.showing import show
 from deploy.running import NotRunning
 from keys.problems import Problem
 
-SESSIONS: Final = 20
-PARTS: Final = ("showing", "refusals", "ripper", "faults")
 _BROKEN: Final = (NotShown, NotRunning, Problem, httpx.HTTPError, OSError, LookupError, ValueError)
 
 

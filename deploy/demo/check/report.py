@@ -23,6 +23,8 @@ FIELDS: Final[Mapping[str, str]] = {
     "survives_edge_kill": "whether sessions on every edge went on whole when all workers of one were killed",
     "plays_with_origin_down": "whether they, and a new one, played on whole while the origin was stopped",
 }
+SESSIONS: Final = 20
+PARTS: Final = ("showing", "refusals", "ripper", "faults")
 
 
 class NotShown(Exception):
