@@ -12,7 +12,7 @@ import click
 from deploy.commands.demo import demo
 from deploy.commands.links import link, revoke, sessions
 from deploy.commands.media import add, assets, rm
-from deploy.commands.show import settings
+from deploy.commands.show import metrics, settings
 from deploy.commands.start import admin, edge, keys, origin, up
 from deploy.commands.stats import stats
 from deploy.layers import SettingError
@@ -46,6 +46,7 @@ for command in (
     assets,
     rm,
     settings,
+    metrics,
     demo,
 ):
     sluice.add_command(command)

@@ -24,6 +24,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+BUILD_INFO: Final = "sluice_build_info"
 BUILD: Final = "the version that runs, as labels"
 _SLOT = 8  # bytes: an unsigned number, native order (the files never leave the machine)
 
@@ -86,7 +87,7 @@ class Counters:
             yield CounterMetricFamily(self._prefix + name, self._meanings[name], value)
         for name, value in self.levels().items():
             yield GaugeMetricFamily(self._prefix + name, self._gauges[name].meaning, value)
-        build = GaugeMetricFamily("sluice_build_info", BUILD, labels=["version", "python"])
+        build = GaugeMetricFamily(BUILD_INFO, BUILD, labels=["version", "python"])
         build.add_metric([_VERSION, platform.python_version()], 1)
         yield build
 

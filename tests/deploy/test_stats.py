@@ -61,7 +61,8 @@ def test_people_see_every_edge_its_trouble_and_what_is_away(count: int) -> None:
 
 def test_gauges_are_of_the_workers_that_live_and_counters_of_all_there_were(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path\nfrom deploy.counters import Counters; from deploy import gauges\n"
+        "import sys; from pathlib import Path\n"
+        "from deploy.counters import Counters; from deploy import gauges\n"
         "c = Counters(Path(sys.argv[1]), 1, {'requests': 'r'}, 'x_', gauges.EDGE)\n"
         "c.count('requests', 5); c.set('workers', 1); c.set('origin_up', 0); c.set('l1_bytes', 7)\n"
         "print('counted', flush=True); sys.stdin.read()"
