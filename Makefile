@@ -1,4 +1,5 @@
 # make demo    everything on this machine: a sample film, links to play it, the admin page
+# make proof   puts the whole to the proof: plays, rips, kills, and says what holds
 # make test    all tests            make check   format, lint, types, tests
 # make setup   only the set-up, which every target does by itself; the command is then .venv/bin/sluice
 .PHONY: setup demo test check lock
@@ -15,6 +16,10 @@ setup-dev:
 
 demo: setup
 	@.venv/bin/sluice demo $(ARGS)
+
+.PHONY: proof
+proof: setup
+	@.venv/bin/sluice demo --check $(ARGS)
 
 test: setup-dev
 	$(py) -m pytest $(ARGS)

@@ -6,6 +6,7 @@ from their files here and handed on; a secret or an identity that cannot be used
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from deploy import gauges
 from deploy.counters import Counters
 from deploy.enrol import enrolling, identity
 from deploy.ffmpeg import ffmpeg_path
@@ -48,7 +50,7 @@ async def build_keys(settings: Settings) -> ASGIApp:
     layout.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
     secrets = _usable(lambda: secret_files.load_or_create(layout.secrets))
     further = _usable(lambda: configured_issuers(_json(settings.issuers)))
-    counters = Counters(layout.keys / "counters", 0, COUNTERS, "sluice_")
+    counters = Counters(layout.keys / "counters", 0, COUNTERS, "sluice_", gauges.KEYS)
     service = await KeysService.start(
         await Stores.open(settings.keys_database or f"sqlite:///{layout.keys / 'keys.db'}"),
         secrets,
@@ -58,7 +60,9 @@ async def build_keys(settings: Settings) -> ASGIApp:
         pace=Pace(settings.pace_burst, settings.pace_rate, settings.pace_jump, settings.pace_jumps),
         count=counters.count,
     )
-    return create_app(service, counters.render)
+    counters.set("keys_start_time_seconds", int(time.time()))
+    seen = gauges.live_sessions_into(counters, service.live_sessions)
+    return with_resources(create_app(service, counters.render), [seen])
 
 
 async def build_origin(settings: Settings) -> ASGIApp:
@@ -144,22 +148,34 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
     layout = Layout(settings)
     name = f"{settings.node_name}-edge-{index + 1}"
     node = _usable(lambda: identity(layout.edge(index), name, "edge"))
-    counters = Counters(counters_of(layout, index), worker, edge_counters(), "sluice_edge_")
+    counters = Counters(counters_of(layout, index), worker, edge_counters(), "sluice_edge_", gauges.EDGE)
     keys = KeysClient(settings.keys, node_credential(node, time.time))
     trusted = TrustedTokens(keys, now=time.time, clock=time.monotonic)
     store = RedisSlices(settings.redis, count=counters.count) if settings.redis != "none" else None
+    memory = _usable(lambda: open_memory(layout.l1(index), settings.l1_memory, count=counters.count))
+    origin = OriginClient(settings.origin, lambda: node.bearer("origin", time.time()), count=counters.count)
     library = Library(
-        _usable(lambda: open_memory(layout.l1(index), settings.l1_memory, count=counters.count)),
+        memory,
         store,
         Claims(layout.edge(index) / "claims", store, count=counters.count),
-        OriginClient(settings.origin, lambda: node.bearer("origin", time.time()), count=counters.count),
+        origin,
         trusted.packagers,
         trusted.refresh_soon,
         count=counters.count,
     )
     pace_store, pace_end = _pace_store(settings)
     pace = PaceGate(pace_store, now=time.time, count=counters.count)
-    return EdgeApp(
+    readings: dict[str, gauges.Reading] = {
+        "workers": lambda: 1,
+        "workers_wanted": lambda: settings.workers or len(os.sched_getaffinity(0)),
+        "start_time_seconds": gauges.started_now(),
+        "l1_bytes": lambda: memory.used_bytes,
+        "l1_limit_bytes": lambda: settings.l1_memory,
+        "l2_up": lambda: store is not None and store.up,
+        "origin_up": lambda: origin.up,
+        "revocation_feed_age_seconds": lambda: app.revocations.age_s(),  # noqa: PLW0108 - app is made below
+    }
+    app = EdgeApp(
         EdgeSettings(
             node=name,
             public_url=settings.public_bases[index],
@@ -184,8 +200,10 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
             *pace_end,
             contextlib.aclosing(pace),
             enrolling(keys, node, _token(layout, secret_files.JOIN_TOKEN)),
+            gauges.read_into(counters, readings),
         ],
     )
+    return app
 
 
 def edge_counters() -> dict[str, str]:

@@ -13,8 +13,9 @@ from deploy.commands.demo import demo
 from deploy.commands.fetch import fetch
 from deploy.commands.links import link, revoke, sessions
 from deploy.commands.media import add, assets, rm
-from deploy.commands.show import settings
+from deploy.commands.show import metrics, settings
 from deploy.commands.start import admin, edge, keys, origin, up
+from deploy.commands.stats import stats
 from deploy.layers import SettingError
 from deploy.running import NotRunning
 from deploy.supervise import ChildFailed
@@ -28,8 +29,8 @@ def sluice() -> None:
     """Sluice: an edge cache for video that encrypts every stream with keys of its own.
 
     `sluice demo` shows everything on this machine. `sluice up` runs it; `add`, `link`, `revoke`, `sessions`,
-    `assets` and `rm` then speak to what runs in the data directory (--data or SLUICE_DATA). `fetch` downloads
-    what a link offers, from anywhere.
+    `stats`, `assets` and `rm` then speak to what runs in the data directory (--data or SLUICE_DATA). `fetch`
+    downloads what a link offers, from anywhere.
     """
 
 
@@ -43,10 +44,12 @@ for command in (
     link,
     revoke,
     sessions,
+    stats,
     assets,
     rm,
     fetch,
     settings,
+    metrics,
     demo,
 ):
     sluice.add_command(command)

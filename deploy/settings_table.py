@@ -53,12 +53,17 @@ def markdown() -> str:
 
 
 def write_into(readme: Path) -> None:
-    """Puts the table between the markers in this file. ValueError when they are missing."""
-    text = readme.read_text()
-    pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
+    """Puts the table between its markers in this file. ValueError when they are missing."""
+    write_between(readme, BEGIN, END, markdown())
+
+
+def write_between(page: Path, begin: str, end: str, table: str) -> None:
+    """Puts a table between two markers in a page. ValueError when they are missing."""
+    text = page.read_text()
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
     if not pattern.search(text):
-        raise ValueError(f"{readme} has no {BEGIN} … {END}")
-    readme.write_text(pattern.sub(lambda _: f"{BEGIN}\n{markdown()}\n{END}", text))
+        raise ValueError(f"{page} has no {begin} … {end}")
+    page.write_text(pattern.sub(lambda _: f"{begin}\n{table}\n{end}", text))
 
 
 def _row(attribute: str, hint: Any) -> Row:

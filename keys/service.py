@@ -189,6 +189,10 @@ class KeysService:
         now = self._now()
         return [seen.to_json(now) for seen in await self._stores.sessions.seen_since(now - live_within_s)]
 
+    async def live_sessions(self, within_s: float) -> int:
+        """How many sessions were active within that many seconds."""
+        return await self._stores.sessions.count_since(self._now() - within_s)
+
     # ---- revocation
 
     async def revoke(self, kind: str, value: str) -> Entry:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, case, delete, exists, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keys import sessions as core
@@ -122,6 +122,12 @@ class SessionStore:
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
         return [Seen(_from_row(row), row.last_seen, row.requests, row.bytes, row.media_s) for row in rows]
+
+    async def count_since(self, since: float) -> int:
+        """How many sessions were active since a time."""
+        query = select(func.count()).select_from(sessions).where(sessions.c.last_seen >= since)
+        async with self._database.read() as connection:
+            return int((await connection.execute(query)).scalar_one())
 
     async def forget(self, now: float) -> None:
         """Drop records long over and links that verify nowhere; shorten addresses older than a day."""

@@ -55,7 +55,7 @@ def create_app(
 
     `trust` is `KeysClient.trust`; the catalogue is open, and closing it is the caller's.
     """
-    metrics = Metrics()
+    metrics = Metrics(incoming.directory)
     access = AdminAccess(admin_token, now)
     nodes = NodeDirectory(trust, now=now, clock=clock)
     uploads = Uploads(incoming, jobs)

@@ -1,7 +1,7 @@
 """`sluice demo`: everything on this machine, a film in it, links to try it; stays up until told to end."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -16,6 +16,7 @@ from deploy.commands.operator import Operator
 from deploy.commands.options import settings_from
 from deploy.commands.start import ended_by_signals
 from deploy.demo import film
+from deploy.demo.check.report import FIELDS, PARTS, SESSIONS
 from deploy.ffmpeg import ffmpeg_path
 from deploy.settings import Settings
 from deploy.supervise import Stopped
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 DEFAULTS: Final = {
     "data": "demo-data",
+    "edges": 2,  # so that a session is seen to play on either
     "workers": 2,
     "key_period": "12s",  # short, so that keys are seen to change
     "pace_burst": "20s",  # short, so that pacing is seen
@@ -34,21 +36,49 @@ SAMPLE: Final = "a-day-at-sea"
 SAMPLE_TITLE: Final = "A day at sea"
 
 
-@click.command()
+JSON_FIELDS: Final = "\n".join(
+    ["\b", "Fields of --json (null: not measured), beside ok, failed, trouble, seconds and some more:"]
+    + [f"  {name}: {meaning}" for name, meaning in FIELDS.items()]
+)
+
+
+@click.command(epilog=JSON_FIELDS)
 @click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--data", metavar="PATH", help="Data directory; kept, and used again. [demo-data]")
 @click.option("--port-base", metavar="PORT", help="First port; otherwise 8000, or free ones.")
-@click.option("--edges", metavar="NUMBER", help="How many edges. [1]")
+@click.option("--edges", metavar="NUMBER", help="How many edges. [2]")
 @click.option("--workers", metavar="NUMBER", help="Worker processes of each edge. [2]")
 @click.option("--verbose", is_flag=True, default=None, help="Show the logs of all services.")
-def demo(file: Path | None, **given: Any) -> int:
+@click.option("--check", "checked", is_flag=True, help="Prove what is promised, then exit 0 or 1.")
+@click.option("--json", "as_json", is_flag=True, help="With --check: one JSON object on stdout.")
+@click.option("--sessions", type=click.IntRange(2, 200), help=f"With --check: how many play. [{SESSIONS}]")
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="With --check: these parts only.")
+def demo(
+    file: Path | None,
+    checked: bool,
+    as_json: bool,
+    sessions: int | None,
+    only: tuple[str, ...],
+    **given: Any,
+) -> int:
     """Start everything on this machine, ingest FILE or a sample film, print links, and stay up.
 
     Keys change every 12 s of media and only 20 s of it are handed out ahead, so that both can be seen. A
     second run finds what the first one made.
+
+    With --check the system that runs in the data directory (none: one started for it) is put to the proof:
+    sessions play FILE or the sample film, in 360 lines, at reading pace with ffmpeg, and every decoded frame
+    is compared with the packaged film; links are altered, expired and revoked; rippers take all they can;
+    the workers of an edge are killed and the origin is stopped in mid-play. What it puts in is taken out
+    again. It takes about four minutes and wants the system for itself: other viewers of uncached films
+    would count among the origin's requests.
     """
-    settings = settings_from(given, DEFAULTS)
-    return asyncio.run(_demo(_with_ports(settings, given), file, Console()))
+    if not checked and (as_json or sessions or only):
+        raise click.UsageError("--json, --sessions and --only belong to --check.")
+    settings = _with_ports(settings_from(given, DEFAULTS), given)
+    if checked:
+        return asyncio.run(_check(settings, file, sessions or SESSIONS, only or PARTS, as_json))
+    return asyncio.run(_demo(settings, file, Console()))
 
 
 def _with_ports(settings: Settings, given: dict[str, Any]) -> Settings:
@@ -80,6 +110,29 @@ async def _demo(settings: Settings, file: Path | None, console: Console) -> int:
         click.echo(f"sluice: {system.supervisor.failed}", err=True)
         return 1
     return 0
+
+
+async def _check(
+    settings: Settings, file: Path | None, sessions: int, parts: Sequence[str], as_json: bool
+) -> int:
+    """Runs the check; ends it, and what it started, when told to."""
+    from deploy.commands.check import check  # it loads much that no other command needs
+
+    ended = ended_by_signals()
+    try:
+        source = file or await _sample(settings, Console(stderr=True), ended)
+        report = check(
+            settings,
+            source,
+            ended,
+            own_film=file is not None,
+            sessions=sessions,
+            parts=parts,
+            as_json=as_json,
+        )
+        return await _until_ended(report, ended)
+    except Stopped:
+        return 1
 
 
 async def _sample(settings: Settings, console: Console, ended: asyncio.Event) -> Path:
@@ -146,4 +199,5 @@ async def _until_ended(work: Awaitable[T], ended: asyncio.Event) -> T:
         end.cancel()
         return await task
     task.cancel()
+    await asyncio.wait((task,))  # it may have something to put in order
     raise Stopped

@@ -137,15 +137,20 @@ def targets(operator: Operator, what: str) -> list[tuple[str, str]]:
 
 @click.command()
 @click.option("--all", "everything", is_flag=True, help="Sessions of the last week too, not only live ones.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON list on stdout.")
 @data_option
-def sessions(everything: bool, data: Path) -> int:
-    """List who watches what."""
+def sessions(everything: bool, as_json: bool, data: Path) -> int:
+    """List who watches what. An edge tells of a session within five seconds."""
     columns = ("session", "asset", "viewer", "from", "seen", "requests", "sent", "media", "state")
     table = Table(*columns, box=None)
     within = LOOK_BACK_S if everything else LIVE_S
     now = time.time()
     with Operator(data) as operator:
-        for each in operator.keys("GET", f"/v1/sessions?live_within_s={within}")["sessions"]:
+        found = operator.keys("GET", f"/v1/sessions?live_within_s={within}")["sessions"]
+        if as_json:
+            click.echo(json.dumps(found))
+            return 0
+        for each in found:
             table.add_row(
                 each["sid"],
                 each["asset"],

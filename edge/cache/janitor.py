@@ -80,6 +80,7 @@ class Janitor:
         self._slice_prefix, self._temporary_prefix = slice_prefix, temporary_prefix
         self._now = now
         self._lock: int | None = None
+        self.kept_bytes = 0  # on the node, as this janitor left it; 0 in other processes
         self._first_used: dict[str, float] = {}  # slices: their mtime when we first saw them
         self._first_seen: dict[str, float] = {}  # temporary files, by our clock: theirs may jump
 
@@ -103,6 +104,7 @@ class Janitor:
         going = to_evict(kept, allowed)
         for file in going:
             (self._directory / file.name).unlink(missing_ok=True)
+        self.kept_bytes = sum(file.size for file in kept) - sum(file.size for file in going)
         return going
 
     def resign(self) -> None:
@@ -110,6 +112,7 @@ class Janitor:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+            self.kept_bytes = 0
 
     def _take_office(self) -> bool:
         if self._lock is not None:

@@ -20,6 +20,10 @@ class Memory(Protocol):
     def shared(self) -> bool:
         """Whether other workers of the node see what is put here."""
 
+    @property
+    def used_bytes(self) -> int:
+        """Bytes kept, so that the sum over the node's workers is what the node keeps."""
+
     def get(self, slice_id: SliceId, storage_key: bytes) -> memoryview | None:
         """The slice, read-only, or None. Only bytes that were put under this identity and storage key."""
 

@@ -57,6 +57,11 @@ class RedisSlices:
             retry=Retry(NoBackoff(), 0),  # a retry is another chance to be late: a miss is better
         )
 
+    @property
+    def up(self) -> bool:
+        """Whether the server was found to answer lately."""
+        return self._breaker.closed
+
     async def get(self, key: str) -> bytes | None:
         """The value, or None: not there, not in time, or not trusted to answer now."""
         async with self._transfers:

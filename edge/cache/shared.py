@@ -78,6 +78,11 @@ class SharedMemory:
         return True
 
     @property
+    def used_bytes(self) -> int:
+        """Bytes of all slices kept on the node, told by the worker that is the janitor; 0 by the others."""
+        return self._janitor.kept_bytes
+
+    @property
     def mapped_bytes(self) -> int:
         """Bytes of the files this worker has mapped."""
         return self._mapped_bytes

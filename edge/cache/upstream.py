@@ -59,6 +59,11 @@ class OriginClient:
             trust_env=False,
         )
 
+    @property
+    def up(self) -> bool:
+        """Whether the origin was found to answer lately."""
+        return self._breaker.closed
+
     async def close(self) -> None:
         """Close its connections."""
         await self._client.aclose()

@@ -66,6 +66,10 @@ class Revocations:
         if kind is not None:
             raise Problem("revoked", detail=f"by {kind}")
 
+    def age_s(self) -> float:
+        """Seconds since keys was last heard; without end before the first time."""
+        return self._age()
+
     def may_open(self) -> None:
         """Problem unavailable when the feed is too old for a session to begin."""
         self._young_enough(NEW_SESSIONS_S)

@@ -175,6 +175,8 @@ async def test_activity_adds_up_over_nodes_and_the_latest_time_stays(any_stores:
     assert (seen.last_seen, seen.requests, seen.bytes, seen.media_s) == (NOW + 20, 5, 1000 + 2**40, 12.5)
     assert seen.session.edge == "edge-2"
     assert await any_stores.sessions.seen_since(NOW + 21) == []
+    counted = [await any_stores.sessions.count_since(NOW + since) for since in (20, 21)]
+    assert counted == [1, 0]
 
 
 async def test_nodes_telling_at_once_lose_nothing(any_stores: Stores) -> None:

@@ -1,0 +1,1 @@
+"""`sluice demo --check`: the product's promises shown on a running system, one part of the proof a file."""

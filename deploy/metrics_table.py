@@ -1,0 +1,64 @@
+"""The table of metrics as an operator reads it: rows for `sluice metrics` and docs/operations.md."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deploy import gauges
+from deploy.assemble import edge_counters
+from deploy.counters import BUILD, BUILD_INFO
+from deploy.settings_table import write_between
+
+BEGIN: Final = "<!-- metrics: written by `sluice metrics --page` -->"
+END: Final = "<!-- /metrics -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One metric as it stands in Prometheus text."""
+
+    service: str
+    name: str
+    kind: str  # counter or gauge
+    meaning: str
+
+
+def rows() -> list[Row]:
+    """Every metric of keys, origin and edges, in that order."""
+    from keys.service import COUNTERS as KEYS
+    from origin.metrics import COUNTERS as ORIGIN
+    from origin.metrics import GAUGES as ORIGIN_GAUGES
+
+    edge_gauges = {name: gauge.meaning for name, gauge in gauges.EDGE.items()}
+    keys_gauges = {name: gauge.meaning for name, gauge in gauges.KEYS.items()}
+    return [
+        *_rows("keys", "sluice_", KEYS, keys_gauges),
+        *_rows("origin", "sluice_origin_", ORIGIN, ORIGIN_GAUGES),
+        *_rows("edge", "sluice_edge_", edge_counters(), edge_gauges),
+        Row("keys, edge", BUILD_INFO, "gauge", BUILD),
+    ]
+
+
+def markdown() -> str:
+    """The table of docs/operations.md."""
+    lines = ["| metric | kind | meaning |", "|---|---|---|"]
+    lines += [f"| `{row.name}` | {row.kind} | {row.meaning} |" for row in rows()]
+    return "\n".join(lines)
+
+
+def write_into(page: Path) -> None:
+    """Puts the table between its markers in this file. ValueError when they are missing."""
+    write_between(page, BEGIN, END, markdown())
+
+
+def _rows(service: str, prefix: str, counters: Mapping[str, str], levels: Mapping[str, str]) -> Iterator[Row]:
+    for name, meaning in counters.items():
+        yield Row(service, f"{prefix}{name}_total", "counter", _sentence(meaning))
+    for name, meaning in levels.items():
+        yield Row(service, f"{prefix}{name}", "gauge", _sentence(meaning))
+
+
+def _sentence(meaning: str) -> str:
+    """As in a table: no capital, no full stop."""
+    return (meaning[:1].lower() + meaning[1:]).rstrip(".")

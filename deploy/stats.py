@@ -1,0 +1,199 @@
+"""What the running system does now: two readings of its metrics, a moment apart, as rates and shares. Pure.
+
+Rates are of the time between the readings; shares and sums are of all since the start.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from deploy import units
+
+Metrics = Mapping[str, float]  # counters and gauges by name, without their prefix
+
+EDGE: Final = "sluice_edge_"
+KEYS: Final = "sluice_keys_"
+ORIGIN: Final = "sluice_origin_"
+AS_COLUMNS: Final = 4  # so many edges fit beside each other
+TITLES: Final = (
+    *("edge", "health", "workers", "sessions", "requests/s", "sent/s", "from L1", "from L2", "from origin"),
+    *("offload", "origin requests", "origin bytes", "pace waits", "refused", "failed", "kept in L1"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that was read at one moment. A service that did not answer is None."""
+
+    at: float  # monotonic seconds
+    edges: Sequence[tuple[str, str, Metrics | None]]  # public URL, what /healthz says, metrics
+    keys: Metrics | None
+    origin: Metrics | None
+    sessions: Mapping[int, int]  # live sessions by the index of the edge they were last seen at
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeNow:
+    """One edge. None where it did not answer; shares from 0 to 1."""
+
+    edge: str
+    health: str
+    workers: int | None = None
+    workers_wanted: int | None = None
+    sessions: int | None = None
+    requests_per_s: float | None = None
+    bytes_per_s: float | None = None
+    l1_share: float | None = None
+    l2_share: float | None = None
+    origin_share: float | None = None
+    origin_requests: int | None = None
+    origin_bytes: int | None = None
+    offload: float | None = None
+    pace_waits: int | None = None
+    refused: int | None = None
+    failed: int | None = None
+    l1_bytes: int | None = None
+    l2_up: bool | None = None
+    origin_up: bool | None = None
+
+
+def edges_now(before: Reading, now: Reading) -> list[EdgeNow]:
+    """Every edge by two readings."""
+    found = []
+    for index, (url, health, metrics) in enumerate(now.edges):
+        if metrics is None:
+            found.append(EdgeNow(url, health))
+            continue
+        earlier = before.edges[index][2] if index < len(before.edges) else None
+        found.append(_edge(url, health, metrics, earlier, now.at - before.at, now.sessions.get(index, 0)))
+    return found
+
+
+def _edge(
+    url: str, health: str, metrics: Metrics, earlier: Metrics | None, seconds: float, sessions: int
+) -> EdgeNow:
+    opened = [metrics[name] for name in ("l1_hits_total", "l2_hits_total", "misses_total")]
+    shares = [share(part, sum(opened)) for part in opened]
+    from_origin = share(metrics["origin_bytes_total"], metrics["segment_bytes_total"])
+    return EdgeNow(
+        url,
+        health,
+        workers=int(metrics["workers"]),
+        workers_wanted=int(metrics["workers_wanted"]),
+        sessions=sessions,
+        requests_per_s=rate("requests_total", metrics, earlier, seconds),
+        bytes_per_s=rate("segment_bytes_total", metrics, earlier, seconds),
+        l1_share=shares[0],
+        l2_share=shares[1],
+        origin_share=shares[2],
+        origin_requests=int(metrics["origin_requests_total"]),
+        origin_bytes=int(metrics["origin_bytes_total"]),
+        offload=None if from_origin is None else round(1 - from_origin, 4),
+        pace_waits=int(metrics["pace_waits_total"]),
+        refused=int(metrics["refused_total"]),
+        failed=int(metrics["failed_total"]),
+        l1_bytes=int(metrics["l1_bytes"]),
+        l2_up=bool(metrics["l2_up"]),
+        origin_up=bool(metrics["origin_up"]),
+    )
+
+
+def rate(name: str, now: Metrics, earlier: Metrics | None, seconds: float) -> float | None:
+    """How much a counter grew in a second. None without an earlier reading, or when it began anew."""
+    if earlier is None or seconds <= 0 or now[name] < earlier.get(name, 0):
+        return None
+    return round((now[name] - earlier.get(name, 0)) / seconds, 2)
+
+
+def share(part: float, whole: float) -> float | None:
+    """The part of the whole, None of nothing."""
+    return round(part / whole, 4) if whole else None
+
+
+def to_json(before: Reading, now: Reading) -> dict[str, Any]:
+    """All of it, for programs: edges as EdgeNow, and what keys and origin count."""
+    return {
+        "edges": [asdict(each) for each in edges_now(before, now)],
+        "keys": _whole(now.keys),
+        "origin": _whole(now.origin),
+        "sessions": sum(now.sessions.values()),
+    }
+
+
+def _whole(metrics: Metrics | None) -> dict[str, int] | None:
+    if metrics is None:
+        return None
+    return {name: int(value) for name, value in metrics.items() if not name.endswith("_created")}
+
+
+def shown(before: Reading, now: Reading) -> Group:
+    """For people: a table with a column for each edge, or a line when there are many; and the services."""
+    lines = [TITLES, *(_cells(each) for each in edges_now(before, now))]
+    if len(now.edges) <= AS_COLUMNS:
+        lines = list(zip(*lines, strict=True))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for place, title in enumerate(lines[0]):
+        table.add_column(title, justify="right" if place else "left")
+    for line in lines[1:]:
+        table.add_row(*line)
+    return Group(table, Text(""), _keys_line(now.keys), _origin_line(now.origin))
+
+
+def _keys_line(metrics: Metrics | None) -> Text:
+    if metrics is None:
+        return Text("keys: does not answer", style="bold red")
+    opened, refused, leases = (
+        _number(metrics[name]) for name in ("sessions_opened_total", "sessions_refused_total", "leases_total")
+    )
+    live = _number(metrics["sessions_live"])
+    return Text(f"keys: {live} sessions live, {opened} opened, {refused} refused, {leases} leases")
+
+
+def _origin_line(metrics: Metrics | None) -> Text:
+    if metrics is None:
+        return Text("origin: does not answer", style="bold red")
+    asked, sent = _number(metrics["blob_requests_total"]), _bytes(metrics["blob_bytes_total"])
+    return Text(f"origin: {asked} requests, {sent} sent, {_bytes(metrics['disk_free_bytes'])} of disk free")
+
+
+def _cells(each: EdgeNow) -> tuple[str, ...]:
+    down = () if each.workers is None else _down(each)
+    return (
+        each.edge,
+        ", ".join((each.health, *down)),
+        f"{each.workers}/{each.workers_wanted}" if each.workers is not None else "–",
+        _number(each.sessions),
+        _number(each.requests_per_s),
+        _bytes(each.bytes_per_s),
+        _percent(each.l1_share),
+        _percent(each.l2_share),
+        _percent(each.origin_share),
+        _percent(each.offload),
+        _number(each.origin_requests),
+        _bytes(each.origin_bytes),
+        _number(each.pace_waits),
+        _number(each.refused),
+        _number(each.failed),
+        _bytes(each.l1_bytes),
+    )
+
+
+def _down(each: EdgeNow) -> list[str]:
+    named = (("Redis away", each.l2_up), ("origin away", each.origin_up))
+    return [sentence for sentence, up in named if not up]
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def _bytes(value: float | None) -> str:
+    return "–" if value is None else units.human_bytes(value)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
