@@ -137,6 +137,7 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
     from edge.cache.redis import RedisSlices
     from edge.cache.shared import open_memory
     from edge.cache.upstream import OriginClient
+    from edge.deliver.admission import Limits
     from edge.deliver.lease_shelf import LeaseShelf
     from edge.deliver.pace import PaceGate
     from edge.deliver.trust import TrustedTokens
@@ -148,11 +149,12 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
     keys = KeysClient(settings.keys, node_credential(node, time.time))
     trusted = TrustedTokens(keys, now=time.time, clock=time.monotonic)
     store = RedisSlices(settings.redis, count=counters.count) if settings.redis != "none" else None
+    origin = OriginClient(settings.origin, lambda: node.bearer("origin", time.time()), count=counters.count)
     library = Library(
         _usable(lambda: open_memory(layout.l1(index), settings.l1_memory, count=counters.count)),
         store,
         Claims(layout.edge(index) / "claims", store, count=counters.count),
-        OriginClient(settings.origin, lambda: node.bearer("origin", time.time()), count=counters.count),
+        origin,
         trusted.packagers,
         trusted.refresh_soon,
         count=counters.count,
@@ -168,6 +170,7 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
             cors_origins=settings.cors_origins,
             framed_by=settings.framed_by,
             trusted_proxies=settings.trusted_proxies,
+            busy=Limits(settings.overload_lag, settings.opening_limit),
         ),
         keys=keys,
         trusted=trusted,
@@ -178,6 +181,7 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
         metrics=counters.render,
         count=counters.count,
         shelf=LeaseShelf(leases) if leases is not None else None,
+        origin=origin,
         resources=[
             keys,
             library,

@@ -12,6 +12,7 @@ import click
 from deploy.commands.demo import demo
 from deploy.commands.links import link, revoke, sessions
 from deploy.commands.media import add, assets, rm
+from deploy.commands.restart import restart
 from deploy.commands.show import settings
 from deploy.commands.start import admin, edge, keys, origin, up
 from deploy.layers import SettingError
@@ -31,7 +32,22 @@ def sluice() -> None:
     """
 
 
-for command in (up, keys, origin, edge, admin, add, link, revoke, sessions, assets, rm, settings, demo):
+for command in (
+    up,
+    keys,
+    origin,
+    edge,
+    admin,
+    restart,
+    add,
+    link,
+    revoke,
+    sessions,
+    assets,
+    rm,
+    settings,
+    demo,
+):
     sluice.add_command(command)
 
 

@@ -1,9 +1,12 @@
 """Counters that the workers of a service share: each has a small mapped file, a reader adds the files up.
 
 A worker that dies leaves its file and the one started in its place goes on counting in it, so a total never
-goes back while the system runs. The files are cleared when the system starts.
+goes back while the system runs. While a worker is replaced both run: the new one finds the file locked and
+takes another. The files are cleared when the system starts.
 """
 
+import fcntl
+import itertools
 import mmap
 import os
 import shutil
@@ -25,7 +28,7 @@ class Counters:
         self._meanings = dict(meanings)
         self._prefix = prefix
         self._slots = {name: place for place, name in enumerate(self._meanings)}
-        self._numbers = _mapped(directory / f"{worker}.counters", len(self._meanings))
+        self._numbers = _mapped(directory, worker, len(self._meanings))
 
     def count(self, name: str, by: int = 1) -> None:
         """Adds to one counter. KeyError for a name that is not in the table."""
@@ -67,11 +70,18 @@ class _Totals(Collector):
         return self._families()
 
 
-def _mapped(path: Path, slots: int) -> memoryview:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.ftruncate(fd, slots * _SLOT)
-        return memoryview(mmap.mmap(fd, slots * _SLOT)).cast("Q")
-    finally:
-        os.close(fd)
+def _mapped(directory: Path, worker: int, slots: int) -> memoryview:
+    """A worker's numbers, in the first of its files that no living process has. The lock ends with us."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for attempt in itertools.count():
+        suffix = f"-{attempt}" if attempt else ""
+        fd = os.open(directory / f"{worker}{suffix}.counters", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(fd, slots * _SLOT)
+            return memoryview(mmap.mmap(fd, slots * _SLOT)).cast("Q")  # holds the file, and so the lock, open
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(fd)
+    raise AssertionError("unreachable")

@@ -59,6 +59,10 @@ class OriginClient:
             trust_env=False,
         )
 
+    def missing(self) -> str | None:
+        """For health: why only what is cached can be served, or None."""
+        return None if self._breaker.closed else "it does not answer; what is cached is served"
+
     async def close(self) -> None:
         """Close its connections."""
         await self._client.aclose()
