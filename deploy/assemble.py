@@ -132,6 +132,7 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
     `leases` is the descriptor of the memory in which they share leases (`edge.deliver.lease_shelf`).
     """
     from edge.app import EdgeApp, EdgeSettings
+    from edge.cache.breaker import SharedOutage
     from edge.cache.claims import Claims
     from edge.cache.library import Library
     from edge.cache.redis import RedisSlices
@@ -149,7 +150,12 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
     keys = KeysClient(settings.keys, node_credential(node, time.time))
     trusted = TrustedTokens(keys, now=time.time, clock=time.monotonic)
     store = RedisSlices(settings.redis, count=counters.count) if settings.redis != "none" else None
-    origin = OriginClient(settings.origin, lambda: node.bearer("origin", time.time()), count=counters.count)
+    origin = OriginClient(
+        settings.origin,
+        lambda: node.bearer("origin", time.time()),
+        outage=SharedOutage(layout.edge(index) / "origin.outage"),
+        count=counters.count,
+    )
     library = Library(
         _usable(lambda: open_memory(layout.l1(index), settings.l1_memory, count=counters.count)),
         store,

@@ -68,7 +68,7 @@ class Load:
 
 async def load_on(system: System, asset: str, viewers: int = VIEWERS) -> Load:
     """Viewers with sessions of their own, on connections of their own."""
-    found = [await Viewer(system.link(asset)).opened() for _ in range(viewers)]
+    found = [await Viewer(system.sign(asset)).opened() for _ in range(viewers)]
     return Load(found, await Packaged.of(system.data, asset))
 
 
