@@ -26,7 +26,7 @@ _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
 
 @dataclass
 class _Fault:
-    kind: str  # cut, fin, corrupt
+    kind: str  # cut, fin, corrupt, hold
     after: int  # bytes of the server
     seen: dict[int, int] = field(default_factory=dict)  # by connection
 
@@ -39,6 +39,7 @@ class Proxy:
         self.delay_s = 0.0  # each way
         self.rate: float | None = None  # bytes a second of each connection, from the server
         self.blackhole = False  # bytes are taken and go nowhere until it is over
+        self.holding = False  # whether `hold_after` has come to hold
         self.fired = 0  # faults at a byte that hit a connection
         self.connections = 0  # taken so far
         self.asked: list[str] = []  # targets of the requests that passed
@@ -70,10 +71,14 @@ class Proxy:
         """Flips a bit of byte `at` of what the server sends."""
         self._faults += [_Fault("corrupt", at) for _ in range(times)]
 
+    def hold_after(self, after: int) -> None:
+        """From so many bytes of the server on one connection on, everything waits until it is healed."""
+        self._faults.append(_Fault("hold", after))
+
     def heal(self) -> None:
         """Nothing is broken from now on; connections that were cut stay so."""
         self._faults.clear()
-        self.delay_s, self.rate, self.blackhole = 0.0, None, False
+        self.delay_s, self.rate, self.blackhole, self.holding = 0.0, None, False, False
         self.accept()
 
     def refuse(self) -> None:
@@ -216,6 +221,9 @@ class Proxy:
             return data, ""
         self._faults.popleft()
         self.fired += 1
+        if fault.kind == "hold":
+            self.blackhole = self.holding = True
+            return data, ""
         if fault.kind == "corrupt":
             return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :], ""
         return data[:at], fault.kind

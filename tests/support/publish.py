@@ -28,7 +28,7 @@ from tests.support.system import System
 SECONDS: Final = 4  # of each segment
 PERIOD: Final = 3  # segments to a key period
 UNPACED: Final = {"burst_s": 3000.0, "rate": 100.0}
-FILM: Final = {"720p": [5 * SLICE // 2] * 6, "audio": [60_000] * 6}
+FILM: Final = {"720p": [3 * SLICE // 2] * 6, "audio": [60_000] * 6}
 
 
 async def publish(
