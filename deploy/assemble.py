@@ -176,7 +176,7 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
             cors_origins=settings.cors_origins,
             framed_by=settings.framed_by,
             trusted_proxies=settings.trusted_proxies,
-            busy=Limits(settings.overload_lag, settings.opening_limit),
+            busy=Limits(settings.overload_lag, settings.overload_wait),
         ),
         keys=keys,
         trusted=trusted,

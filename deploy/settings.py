@@ -91,8 +91,8 @@ class Settings(BaseModel):
     overload_lag: Duration = _row(
         "80ms", "seconds", ("edge",), "lateness of a worker from which new sessions get 503", ge=0.01, le=10
     )
-    opening_limit: Count = _row(
-        512, "links", ("edge",), "links one worker opens at once; further ones get 503", ge=1
+    overload_wait: Duration = _row(
+        "1s", "seconds", ("edge",), "wait for keys from which new sessions get 503", ge=0.1, le=3
     )
 
     cors_origins: Addresses = _row((), "", ("edge",), "sites whose pages may play from the edges")

@@ -111,12 +111,11 @@ class EdgeApp:
         self._status = cache_status(settings.node)
         self.media = Media(
             authorizer,
-            Opening(authorizer, keys, patience, count=count),
+            Opening(authorizer, keys, patience, self.admission, clock=clock, count=count),
             Playlists(library),
             Segments(library, pace, self.activity, node=settings.node, now=now, count=count),
             library,
             self.activity,
-            self.admission,
             Cors((settings.public_url, *settings.edges), settings.cors_origins),
             node=settings.node,
             secure=secure,
@@ -152,9 +151,12 @@ class EdgeApp:
     def _health(self, origin: health.Part | None) -> health.Health:
         return health.Health(
             {"trust": self.trusted, "revocations": self.revocations, "draining": self._draining},
-            {"keys": health.Says(self.revocations.missing_for_new), "load": self.admission},
+            {"keys": health.Says(self.revocations.missing_for_new), "load": health.Says(self._too_busy)},
             {"origin": origin} if origin is not None else {},
         )
+
+    def _too_busy(self) -> str | None:
+        return self.admission.reason(self._clock())
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What is not media: odd targets are refused before Starlette decodes them."""

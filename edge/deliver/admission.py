@@ -6,7 +6,8 @@ F35). Two things say that a worker is busy:
 
     lateness   how late its event loop comes to what is due, which is what every small request waits;
                an average, so that one hiccup is none. From `lag_s` on nobody new begins, until it halves
-    opening    links being opened at once: keys does not keep up, and who waits behind them waits for long
+    opening    keys does not keep up: of the links being opened the first has waited for `wait_s`, so whoever
+               comes now would wait longer, and keys would work for clients who have given up by then
 """
 
 import random
@@ -18,7 +19,7 @@ from typing import Final
 from keys.problems import Problem
 
 MEASURED_EVERY_S: Final = 0.05
-NEWEST_SHARE: Final = 0.1  # of the newest sample in the average: a lasting change shows within 2 s
+NEWEST_SHARE: Final = 0.05  # of the newest sample in the average: a lasting change shows within 3 s
 AGAIN_S: Final = (2, 5)  # when to try again; spread, so that who was refused does not come back in step
 
 
@@ -35,7 +36,8 @@ class Limits:
     """What an operator says."""
 
     lag_s: float = 0.08
-    opening: int = 512
+    wait_s: float = 1.0
+    opening: int = 512  # links opened at once, however fast that goes
 
 
 class Admission:
@@ -45,7 +47,7 @@ class Admission:
         self._limits = limits or Limits()
         self._late_s = 0.0
         self._busy = False
-        self._opening = 0
+        self._opening: dict[object, float] = {}  # since when, the first one first
 
     @property
     def late_s(self) -> float:
@@ -57,22 +59,27 @@ class Admission:
         self._late_s += NEWEST_SHARE * (max(0.0, late_s) - self._late_s)
         self._busy = self._late_s >= self._limits.lag_s * (0.5 if self._busy else 1.0)
 
-    def missing(self) -> str | None:
-        """For health: why no session would begin now, or None."""
+    def reason(self, now: float) -> str | None:
+        """Why no session may begin at `now` (monotonic seconds), or None."""
         if self._busy:
             return f"busy: {1000 * self._late_s:.0f} ms late"
-        if self._opening >= self._limits.opening:
-            return f"busy: {self._opening} links are being opened"
-        return None
+        if len(self._opening) >= self._limits.opening:
+            return f"busy: {len(self._opening)} links are being opened"
+        waited = now - next(iter(self._opening.values()), now)
+        return f"busy: a link waits for {waited:.1f} s" if waited >= self._limits.wait_s else None
 
-    @contextmanager
-    def opening(self) -> Iterator[None]:
-        """Around the opening of one link. TooBusy when none may be opened now."""
-        reason = self.missing()
+    def check(self, now: float) -> None:
+        """TooBusy when no session may begin at `now`."""
+        reason = self.reason(now)
         if reason is not None:
             raise TooBusy(reason)
-        self._opening += 1
+
+    @contextmanager
+    def asking(self, now: float) -> Iterator[None]:
+        """Around keys being asked to open a link, from `now` until it answers or the asking is given up."""
+        mine = object()
+        self._opening[mine] = now
         try:
             yield
         finally:
-            self._opening -= 1
+            del self._opening[mine]

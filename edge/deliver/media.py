@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 
 from edge.deliver import init, key, path
 from edge.deliver.activity import Activity
-from edge.deliver.admission import Admission, TooBusy
 from edge.deliver.answer import Answer, Request, fields_of, refusal, send_answer
 from edge.deliver.authorize import Authorizer
 from edge.deliver.clients import Network, client_address
@@ -46,7 +45,6 @@ class Media:
         segments: Segments,
         library: Library,
         activity: Activity,
-        admission: Admission,
         cors: Cors,
         *,
         node: str,
@@ -61,7 +59,6 @@ class Media:
         self.segments = segments
         self._library = library
         self._activity = activity
-        self._admission = admission
         self._cors = cors
         self._node = node
         self._common = common(secure=secure)
@@ -97,7 +94,7 @@ class Media:
             raise Problem("method_not_allowed")
         route = path.parse(scope["raw_path"], scope["query_string"])
         if route.kind is Kind.LINK:
-            answer = await self._opened(route, request)
+            answer = await self._opening.answer(route, request)
         else:
             lease = await self._authorizer.session(route, request.client)
             if route.kind is Kind.SEGMENT:
@@ -106,15 +103,6 @@ class Media:
             self._activity.note(lease.sid)
         await self._send(send, answer, extra, head=request.method == "HEAD")
         return answer.status
-
-    async def _opened(self, route: Route, request: Request) -> Answer:
-        """A link's answer, unless this worker is too busy for another session (SECURITY F35)."""
-        try:
-            with self._admission.opening():
-                return await self._opening.answer(route, request)
-        except TooBusy:
-            self._count("opens_refused", 1)
-            raise
 
     async def _small(self, route: Route, request: Request, lease: Lease) -> Answer:
         """What is answered whole: playlists, init segments, keys."""

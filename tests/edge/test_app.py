@@ -202,7 +202,7 @@ async def test_f35_a_busy_worker_refuses_new_sessions_and_goes_on_with_those_tha
 ) -> None:
     async with world(web) as edge, Viewer(edge.link()) as viewer:
         await viewer.opened()
-        for _ in range(50):
+        for _ in range(100):
             edge.app.admission.measured(1.0)
         late = edge.link()
         refused = await client.get(late)

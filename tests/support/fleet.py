@@ -53,6 +53,10 @@ class Fleet:
         """The asset as it lies at the origin."""
         return await Packaged.of(self.data, asset)
 
+    def path(self, url: str) -> str:
+        """The target of a URL."""
+        return urlsplit(url).path
+
     def at(self, url: str, edge: int, *, door: bool = False) -> str:
         """The same URL at another edge, or by its door."""
         return (self.doors[edge].url if door else self.system.edges[edge]) + urlsplit(url).path
@@ -60,6 +64,10 @@ class Fleet:
     def asked(self, asset: str, name: str) -> int:
         """How often the origin was asked for an object, such as `720p/0.m4s`."""
         return self.origin.asked.count(f"/v1/blobs/{asset}/1/{name}")
+
+    async def origin_bytes(self) -> float:
+        """Body bytes the origin has sent of stored objects."""
+        return self.system.origin_counts().get("sluice_origin_blob_bytes_total", 0.0)
 
     def workers(self, edge: int) -> dict[str, int]:
         """Names and process IDs of an edge's workers."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 PIECE: Final = 1 << 16
-WAITING: Final = 256  # pieces on their way in a delayed connection
+WAITING: Final = 16  # pieces on their way in a connection, that is 1 MiB
 LOOK_S: Final = 0.01
 _REQUEST: Final = re.compile(rb"(?:^|\n)(GET|HEAD|POST|DELETE) (\S+) HTTP/1\.1\r\n")
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
