@@ -136,11 +136,13 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
     `leases` is the descriptor of the memory in which they share leases (`edge.deliver.lease_shelf`).
     """
     from edge.app import EdgeApp, EdgeSettings
+    from edge.cache.breaker import SharedOutage
     from edge.cache.claims import Claims
     from edge.cache.library import Library
     from edge.cache.redis import RedisSlices
     from edge.cache.shared import open_memory
     from edge.cache.upstream import OriginClient
+    from edge.deliver.admission import Limits
     from edge.deliver.lease_shelf import LeaseShelf
     from edge.deliver.pace import PaceGate
     from edge.deliver.trust import TrustedTokens
@@ -153,7 +155,12 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
     trusted = TrustedTokens(keys, now=time.time, clock=time.monotonic)
     store = RedisSlices(settings.redis, count=counters.count) if settings.redis != "none" else None
     memory = _usable(lambda: open_memory(layout.l1(index), settings.l1_memory, count=counters.count))
-    origin = OriginClient(settings.origin, lambda: node.bearer("origin", time.time()), count=counters.count)
+    origin = OriginClient(
+        settings.origin,
+        lambda: node.bearer("origin", time.time()),
+        outage=SharedOutage(layout.edge(index) / "origin.outage"),
+        count=counters.count,
+    )
     library = Library(
         memory,
         store,
@@ -184,6 +191,7 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
             cors_origins=settings.cors_origins,
             framed_by=settings.framed_by,
             trusted_proxies=settings.trusted_proxies,
+            busy=Limits(settings.overload_lag, settings.overload_wait),
         ),
         keys=keys,
         trusted=trusted,
@@ -194,6 +202,7 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
         metrics=counters.render,
         count=counters.count,
         shelf=LeaseShelf(leases) if leases is not None else None,
+        origin=origin,
         resources=[
             keys,
             library,

@@ -25,6 +25,7 @@ class ChildSpec:
     env: Mapping[str, str] = field(default_factory=dict)  # added to the supervisor's own environment
     pass_fds: Sequence[int] = ()
     stdin: bytes = b""
+    stage: int = 0  # whom others need until their own end is ended after them: 0 first, then 1, …
 
 
 async def start(spec: ChildSpec) -> asyncio.subprocess.Process:

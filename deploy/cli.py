@@ -13,6 +13,7 @@ from deploy.commands.demo import demo
 from deploy.commands.fetch import fetch
 from deploy.commands.links import link, revoke, sessions
 from deploy.commands.media import add, assets, rm
+from deploy.commands.restart import restart
 from deploy.commands.show import metrics, settings
 from deploy.commands.start import admin, edge, keys, origin, up
 from deploy.commands.stats import stats
@@ -40,6 +41,7 @@ for command in (
     origin,
     edge,
     admin,
+    restart,
     add,
     link,
     revoke,

@@ -23,6 +23,12 @@ Inherited = socket.socket | io.FileIO
 ALL_SERVICES: Final = ("keys", "origin", "admin", "edge")
 ROOT: Final = Path(__file__).parent.parent
 _OFFSETS: Final = {"keys": 0, "origin": 1, "admin": 2}
+_STAGES: Final = {
+    "edge": 0,
+    "admin": 0,
+    "origin": 1,
+    "keys": 1,
+}  # edges finish what they serve with the others
 
 
 def workers(settings: Settings) -> int:
@@ -83,6 +89,13 @@ def children(settings: Settings, services: Iterable[str]) -> tuple[list[ChildSpe
     return specs, sockets
 
 
+def edge_workers(settings: Settings) -> list[str]:
+    """Names of the children that are workers of edges."""
+    return [
+        f"edge-{index + 1}.{worker}" for index in range(settings.edges) for worker in range(workers(settings))
+    ]
+
+
 def environment() -> dict[str, str]:
     """What Python children need besides: this checkout, and nothing of the folder they start in."""
     return {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
@@ -109,7 +122,7 @@ def _spec(
     if leases is not None:
         fds.append(leases.fileno())
         argv += ["--leases-fd", str(fds[-1])]
-    return ChildSpec(name, argv, environment(), fds, given)
+    return ChildSpec(name, argv, environment(), fds, given, _STAGES[service])
 
 
 def _listen(host: str, port: int, what: str) -> socket.socket:

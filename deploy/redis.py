@@ -44,7 +44,7 @@ def plan(settings: Settings) -> RedisPlan:
             urls[name] = f"unix://{socket}"
             memory = settings.redis_memory if name == "cache" else 0
             children.append(
-                ChildSpec(f"redis-{name}", _argv(program(settings), name, socket, directory, memory))
+                ChildSpec(f"redis-{name}", _argv(program(settings), name, socket, directory, memory), stage=2)
             )
         else:
             urls[name] = None if wanted == "none" else wanted

@@ -60,6 +60,16 @@ def announced(data: Path, parts: dict[str, Any]) -> Iterator[None]:
         _change(data, {}, remove=tuple(parts))
 
 
+def note(data: Path, parts: dict[str, Any]) -> None:
+    """Has further parts in `run.json`, for commands that wait for them, for as long as something runs."""
+    _change(data, parts, remove=())
+
+
+def noted(data: Path, name: str) -> Any:
+    """A part of `run.json`, None when it is not there."""
+    return _read(data).get(name)
+
+
 @contextmanager
 def alone(data: Path, what: str) -> Iterator[None]:
     """Holds the right to run `what` in this data directory. SettingError when it runs already."""
@@ -90,7 +100,7 @@ def _change(data: Path, parts: dict[str, Any], remove: tuple[str, ...]) -> None:
     with open(_opened(data / "run.lock")) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         kept = {name: value for name, value in _read(data).items() if name not in remove} | parts
-        if set(kept) <= {"pid"}:
+        if not set(kept) & {"keys", "origin", "admin", "edges"}:
             (data / FILE).unlink(missing_ok=True)
             return
         partial = data / f"{FILE}.part"

@@ -1,12 +1,16 @@
 """Runs one service in this process on a socket it inherited: `python -m deploy.serve SERVICE --fd N`.
 
 A child of the supervisor: its settings come as JSON on stdin, complete; its log goes to stderr. Ends with 2
-when its settings cannot be used, so that the supervisor does not try again. uvicorn is chosen and limited
-here only.
+when its settings cannot be used, so that the supervisor does not try again. Told to end (SIGTERM), it stops
+accepting at once and finishes what is under way; the listening socket is its siblings' too, so who waits in
+its queue is theirs. uvicorn is chosen and limited here only.
 """
 
 import asyncio
+import contextlib
+import os
 import resource
+import signal
 import socket
 import sys
 from argparse import ArgumentParser
@@ -18,13 +22,13 @@ import uvloop
 from starlette.types import ASGIApp
 
 from deploy import assemble, observe
-from deploy.http_limits import LimitedProtocol
+from deploy.draining import DrainingProtocol, DrainingState
 from deploy.layers import SettingError
 from deploy.settings import Settings
 from deploy.supervise import USAGE
 
 KEEP_ALIVE_S: Final = 60  # SECURITY F22; clients of ours keep connections for less
-FINISH_S: Final = 25  # for answers under way when told to end; below the supervisor's grace
+FINISH_S: Final = 25  # for answers under way when told to end, unless the settings say otherwise
 BACKLOG: Final = 2048
 
 
@@ -36,6 +40,7 @@ def main() -> int:
     parser.add_argument("--leases-fd", type=int, help="the memory an edge's workers share leases in")
     parser.add_argument("--index", type=int, default=0, help="which edge, from 0")
     parser.add_argument("--worker", type=int, default=0, help="which worker of it, from 0")
+    parser.add_argument("--ready-fd", type=int, help="where to say that it serves")
     wanted = parser.parse_args()
     settings = Settings.model_validate_json(sys.stdin.read())
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no dump may hold a key (SECURITY 3.1)
@@ -43,17 +48,18 @@ def main() -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             builder = _builder(wanted.service, settings, wanted.index, wanted.worker, wanted.leases_fd)
-            return runner.run(_serve(builder, settings, wanted.service, socket.socket(fileno=wanted.fd)))
+            listening = socket.socket(fileno=wanted.fd)
+            return runner.run(_serve(builder, settings, wanted.service, listening, wanted.ready_fd))
     except SettingError as error:
         print(error, file=sys.stderr, flush=True)
         return USAGE
 
 
-def config(app: ASGIApp, *, tls: tuple[str, str] | None = None) -> uvicorn.Config:
-    """How every service of ours is served."""
+def config(app: ASGIApp, *, tls: tuple[str, str] | None = None, finish_s: float = FINISH_S) -> uvicorn.Config:
+    """How every service of ours is served; told to end, it finishes answers for `finish_s` at most."""
     return uvicorn.Config(
         app,
-        http=LimitedProtocol,
+        http=DrainingProtocol,
         ws="none",
         lifespan="on",
         access_log=False,  # a target holds a token
@@ -61,7 +67,7 @@ def config(app: ASGIApp, *, tls: tuple[str, str] | None = None) -> uvicorn.Confi
         server_header=False,
         proxy_headers=False,  # the edge decides itself whom it believes
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=FINISH_S,
+        timeout_graceful_shutdown=round(finish_s),
         backlog=BACKLOG,
         ssl_certfile=tls[0] if tls else None,
         ssl_keyfile=tls[1] if tls else None,
@@ -69,14 +75,38 @@ def config(app: ASGIApp, *, tls: tuple[str, str] | None = None) -> uvicorn.Confi
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server; an application that holds answers is told to give them before it drains."""
+    """uvicorn's server, which loses no request when it ends, and says when it serves.
+
+    An application may have `app.state.hush`, awaited when the server is to end: a health check is to say so,
+    and answers that are held back are to be given.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, ready_fd: int | None = None) -> None:
+        super().__init__(config)
+        self.server_state: DrainingState = DrainingState()
+        self._ready_fd = ready_fd
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts as uvicorn does; then writes to `ready_fd`, if there is one, and closes it."""
+        await super().startup(sockets)
+        if self._ready_fd is not None:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._ready_fd, b"ready")
+            os.close(self._ready_fd)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Has what is held answered (`app.state.hush`), then ends as uvicorn does."""
+        """Stops accepting, has what is held answered, then ends as uvicorn does (see `deploy.draining`)."""
+        self.server_state.draining = True
+        for server in self.servers:
+            server.close()
+        await self.hush()
+        await super().shutdown(sockets)
+
+    async def hush(self) -> None:
+        """Tells the application, if it wants to know, that it is going to end."""
         hush = getattr(getattr(self.config.app, "state", None), "hush", None)
         if hush is not None:
             await hush()
-        await super().shutdown(sockets)
 
 
 def _builder(
@@ -92,10 +122,20 @@ def _builder(
     return builders[service](settings)
 
 
-async def _serve(app: Awaitable[ASGIApp], settings: Settings, service: str, listening: socket.socket) -> int:
+async def _serve(
+    app: Awaitable[ASGIApp],
+    settings: Settings,
+    service: str,
+    listening: socket.socket,
+    ready_fd: int | None = None,
+) -> int:
     pair = (settings.tls_cert, settings.tls_key)
     tls = (str(pair[0]), str(pair[1])) if service == "edge" and pair[0] and pair[1] else None
-    server = Server(config(await app, tls=tls))
+    server = Server(config(await app, tls=tls, finish_s=settings.drain_limit), ready_fd=ready_fd)
+    notices: set[asyncio.Task[None]] = set()
+    asyncio.get_running_loop().add_signal_handler(
+        signal.SIGUSR1, lambda: notices.add(asyncio.ensure_future(server.hush()))
+    )
     await server.serve(sockets=[listening])
     return 0 if server.started else 1
 

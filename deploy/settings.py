@@ -82,6 +82,19 @@ class Settings(BaseModel):
         (), "", ("edge",), "networks of front proxies whose X-Forwarded-For names the viewer"
     )
 
+    drain_limit: Duration = _row(
+        "25s", "seconds", ("edge",), "how long a worker told to end finishes the answers under way", ge=1
+    )
+    drain_notice: Duration = _row(
+        "0s", "seconds", ("edge",), "how long /healthz says 503 before edges stop accepting at the end"
+    )
+    overload_lag: Duration = _row(
+        "80ms", "seconds", ("edge",), "lateness of a worker from which new sessions get 503", ge=0.01, le=10
+    )
+    overload_wait: Duration = _row(
+        "1s", "seconds", ("edge",), "wait for keys from which new sessions get 503", ge=0.1, le=3
+    )
+
     cors_origins: Addresses = _row((), "", ("edge",), "sites whose pages may play from the edges")
     framed_by: Addresses = _row((), "", ("edge",), "sites that may show the player page in a frame")
 

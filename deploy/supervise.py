@@ -1,14 +1,18 @@
 """Keeps processes running: starts them, starts again what dies (with back-off), ends them all cleanly.
 
 What a child prints goes to a bounded log file. A child that ends with USAGE (a setting it cannot use) is not
-started again: it would end the same way, so the whole system ends and says why.
+started again: it would end the same way, so the whole system ends and says why. A child that takes
+`--ready-fd` can be replaced while it works: the one in its place serves before it is told to end.
 """
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
+from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +24,7 @@ FIRST_BACKOFF_S: Final = 0.1
 LAST_BACKOFF_S: Final = 10.0
 SETTLED_S: Final = 10.0  # a child that lived this long starts again without delay
 GRACE_S: Final = 30.0  # between SIGTERM and SIGKILL
+READY_WITHIN_S: Final = 60.0  # for a replacement to serve
 LAST_OUTPUT_S: Final = 2.0
 
 
@@ -56,7 +61,11 @@ class Supervisor:
         self._echo = echo
         self._grace_s = grace_s
         self._keepers: list[asyncio.Task[None]] = []
-        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._specs: dict[str, ChildSpec] = {}
+        self._processes: dict[str, Process] = {}  # the current one of each child
+        self._outputs: dict[Process, asyncio.Task[str]] = {}  # who copies what they print
+        self._open_logs: dict[str, LogFile] = {}
+        self._leaving: set[Process] = set()  # those that were replaced and have not ended yet
         self._stopping = False
         self.ended = ended or asyncio.Event()
         self.failed: str | None = None
@@ -65,6 +74,7 @@ class Supervisor:
 
     def add(self, specs: Sequence[ChildSpec]) -> None:
         """Starts these children and keeps them running."""
+        self._specs |= {spec.name: spec for spec in specs}
         self._keepers += [asyncio.create_task(self._keep(spec), name=spec.name) for spec in specs]
 
     def pid(self, name: str) -> int | None:
@@ -84,17 +94,49 @@ class Supervisor:
                 raise ChildFailed(f"{what} did not answer within {timeout_s:g} s; its log is in {self._logs}")
             await asyncio.sleep(0.05)
 
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Signals one child, if it runs."""
+        if self.pid(name) is not None:
+            kill_group(self._processes[name], number)
+
+    async def replace(self, name: str) -> None:
+        """Starts another in the place of a child; once that serves, ends the old one and waits for it.
+
+        ChildFailed when the new one does not come to serve: the old one goes on.
+        """
+        ready, tells = os.pipe()
+        spec = self._specs[name]
+        spec = replace(spec, argv=[*spec.argv, "--ready-fd", str(tells)], pass_fds=[*spec.pass_fds, tells])
+        try:
+            process = await start(spec)
+        except OSError as error:
+            os.close(ready)
+            raise ChildFailed(f"{spec.argv[0]} cannot be run: {error.strerror}") from error
+        finally:
+            os.close(tells)
+        copying = asyncio.create_task(self._copy_output(process, self._log(name)))
+        try:
+            serves = await _said(ready)
+        finally:
+            os.close(ready)
+        if not serves or self._stopping:
+            kill_group(process, signal.SIGKILL)
+            raise ChildFailed(f"the new {name} did not start: {await copying or 'it said nothing'}")
+        old = self._processes.get(name)
+        self._processes[name] = process  # its keeper goes on with this one
+        self._outputs[process] = copying
+        if old is not None and old.returncode is None:
+            await self._ended(old)
+
     async def stop(self) -> None:
-        """Ends all children: SIGTERM, then after the grace SIGKILL. Returns when none is left."""
+        """Ends all children, stage by stage: SIGTERM, after the grace SIGKILL. Returns when none is left."""
         self._stopping = True
-        running = [p for p in self._processes.values() if p.returncode is None]
-        for process in running:
-            kill_group(process, signal.SIGTERM)
-        waits = [asyncio.create_task(process.wait()) for process in running]
-        if waits:
-            await asyncio.wait(waits, timeout=self._grace_s)
-        for process in running:
-            kill_group(process, signal.SIGKILL)  # also what a child left behind in its group
+        for stage in sorted({spec.stage for spec in self._specs.values()}):
+            names = [spec.name for spec in self._specs.values() if spec.stage == stage]
+            running = [self._processes[name] for name in names if self.pid(name) is not None]
+            await asyncio.gather(*map(self._ended, running))
+        for process in self._leaving:
+            kill_group(process, signal.SIGKILL)
         for keeper in self._keepers:
             if self._waiting_to_restart(keeper):
                 keeper.cancel()
@@ -103,6 +145,17 @@ class Supervisor:
             for keeper in late:
                 keeper.cancel()
 
+    async def _ended(self, process: Process) -> None:
+        """Tells a process to end, and sees to it that it does."""
+        self._leaving.add(process)
+        kill_group(process, signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._grace_s):
+                await process.wait()
+        kill_group(process, signal.SIGKILL)  # also what a child left behind in its group
+        await process.wait()
+        self._leaving.discard(process)
+
     def _waiting_to_restart(self, keeper: asyncio.Task[None]) -> bool:
         process = self._processes.get(keeper.get_name())
         return process is None or process.returncode is not None
@@ -110,8 +163,7 @@ class Supervisor:
     async def _keep(self, spec: ChildSpec) -> None:
         clock = asyncio.get_running_loop().time
         failures = 0
-        log = LogFile(self._logs / f"{spec.name}.log")
-        with contextlib.closing(log):
+        with contextlib.closing(self._log(spec.name)) as log:
             while not self._stopping:
                 started = clock()
                 code = await self._run_once(spec, log)
@@ -124,23 +176,34 @@ class Supervisor:
                 await asyncio.sleep(wait)
 
     async def _run_once(self, spec: ChildSpec, log: LogFile) -> int | None:
-        """Runs it to its end; its exit code (negative: a signal), None when it could not be started."""
-        try:
-            process = await start(spec)
-        except OSError as error:
-            self._give_up(f"{spec.argv[0]} cannot be run: {error.strerror}")
-            return None
-        self._processes[spec.name] = process
+        """Runs it, and those that replace it, to the end; the exit code (negative: a signal).
+
+        None when it could not be started.
+        """
+        process = self._processes.get(spec.name)
+        if process is None or process.returncode is not None:  # else it was replaced while we waited
+            try:
+                process = await start(spec)
+            except OSError as error:
+                self._give_up(f"{spec.argv[0]} cannot be run: {error.strerror}")
+                return None
+            self._processes[spec.name] = process
+            self._outputs[process] = asyncio.create_task(self._copy_output(process, log))
         if self._stopping:  # stop() looked before this one was there
             kill_group(process, signal.SIGTERM)
-        last = await self._copy_output(process, log)
-        code = await process.wait()
+        while True:
+            last = await self._outputs.pop(process)
+            code = await process.wait()
+            if self._processes[spec.name] is process:
+                break
+            log.write(f"[{spec.name} ended with {code}, replaced]\n".encode())
+            process = self._processes[spec.name]
         if code == USAGE and not self._stopping:
             self.usage = True
             self._give_up(last or f"{spec.name} refused its settings")
         return code
 
-    async def _copy_output(self, process: asyncio.subprocess.Process, log: LogFile) -> str:
+    async def _copy_output(self, process: Process, log: LogFile) -> str:
         """Copies what the child prints until it closes its end; returns the last line that says something."""
         assert process.stdout is not None
         last = b""
@@ -152,6 +215,30 @@ class Supervisor:
                 sys.stderr.buffer.flush()
         return last.decode(errors="replace").strip()
 
+    def _log(self, name: str) -> LogFile:
+        if name not in self._open_logs:
+            self._open_logs[name] = LogFile(self._logs / f"{name}.log")
+        return self._open_logs[name]
+
     def _give_up(self, reason: str) -> None:
         self.failed = self.failed or reason
         self.ended.set()
+
+
+async def _said(ready: int) -> bool:
+    """Whether the process at the other end of this pipe says in time that it serves."""
+    loop = asyncio.get_running_loop()
+    said: asyncio.Future[bytes] = loop.create_future()
+
+    def hear() -> None:
+        if not said.done():
+            said.set_result(os.read(ready, 16))
+
+    loop.add_reader(ready, hear)
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            return bool(await said)  # nothing: it closed its end, so it is gone
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(ready)

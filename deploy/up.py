@@ -8,7 +8,9 @@ Entering returns when everything answers; leaving ends it all. Signals and print
 import asyncio
 import contextlib
 import json
+import logging
 import shutil
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -27,6 +29,10 @@ from deploy.supervise import Supervisor
 from keys import secrets as secret_files
 
 READY_WITHIN_S: Final = 60.0
+GRACE_S: Final = 5.0  # beyond drain-limit, before a child is killed
+NOTICE: Final = signal.SIGUSR1  # to a worker: say that you are going to end, and go on
+
+log = logging.getLogger("sluice.up")
 
 
 @dataclass
@@ -43,6 +49,24 @@ class System:
         """What `sluice up` prints once everything serves."""
         return f"ready {json.dumps(self.addresses)}"
 
+    async def replace_workers(self) -> list[str]:
+        """Replaces every worker of the edges, one after the other, without a failed request; their names.
+
+        ChildFailed when a new one does not come to serve: that one and those after it stay as they were.
+        """
+        names = launch.edge_workers(self.settings) if "edges" in self.addresses else []
+        for name in names:
+            await self.supervisor.replace(name)
+            log.info("%s replaced", name)
+        return names
+
+    async def give_notice(self) -> None:
+        """Has the edges tell load balancers that they are going to end, for as long as the settings say."""
+        if "edges" in self.addresses and self.settings.drain_notice and not self.supervisor.failed:
+            for name in launch.edge_workers(self.settings):
+                self.supervisor.signal(name, NOTICE)
+            await asyncio.sleep(self.settings.drain_notice)
+
 
 @contextlib.asynccontextmanager
 async def started(
@@ -57,19 +81,25 @@ async def started(
     what = "up" if set(services) == set(launch.ALL_SERVICES) else "-".join(services)
     with contextlib.ExitStack() as stack:
         stack.enter_context(running.alone(layout.data, what))
-        supervisor = Supervisor(layout.logs, ended=ended, echo=settings.verbose)
+        grace_s = settings.drain_limit + GRACE_S
+        supervisor = Supervisor(layout.logs, ended=ended, echo=settings.verbose, grace_s=grace_s)
+        inherited: list[launch.Inherited] = []
         try:
             effective = await _prepare(settings, layout, services, supervisor)
-            specs, sockets = launch.children(effective, services)
-            stack.callback(launch.close_all, sockets)
+            specs, inherited = launch.children(effective, services)
             supervisor.add(specs)
             for name, url in launch.health_urls(effective, services).items():
                 await _answering(supervisor, name, url)
             addresses = launch.addresses(effective, services)
             stack.enter_context(running.announced(layout.data, addresses))
-            yield System(effective, layout, addresses, supervisor, time.monotonic() - began)
+            system = System(effective, layout, addresses, supervisor, time.monotonic() - began)
+            yield system
+            await system.give_notice()
         finally:
-            await supervisor.stop()
+            ending = asyncio.ensure_future(supervisor.stop())
+            await asyncio.sleep(0)  # from here on nothing is started that would inherit these
+            launch.close_all(inherited)  # so that who comes now is refused, not left in the queue
+            await ending
             _clear_memory(settings, layout, services)
 
 

@@ -9,11 +9,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
 from starlette.applications import Starlette
+from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,6 +22,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from edge.deliver import health, page, path
 from edge.deliver.activity import Activity, TakesActivity
+from edge.deliver.admission import MEASURED_EVERY_S, Admission, Limits
 from edge.deliver.answer import refusal, send_answer
 from edge.deliver.authorize import Authorizer
 from edge.deliver.clients import networks
@@ -57,6 +59,7 @@ class EdgeSettings:
     framed_by: tuple[str, ...] = ()  # sites that may show the player page in a frame
     trusted_proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For counts
     running_sessions_s: float = 900.0  # how old the revocation feed may be before running sessions stop
+    busy: Limits = field(default_factory=Limits)  # from when on no new session begins
     start_wait_s: float = 10.0  # how long a starting worker waits for its first answers of keys
 
 
@@ -80,14 +83,15 @@ class EdgeApp:
         metrics: Callable[[], str],
         count: Count = ignore,
         shelf: Shelf | None = None,
+        origin: health.Part | None = None,
         resources: Sequence[AbstractAsyncContextManager[object]] = (),
     ) -> None:
         """`now` is wall time and `clock` monotonic, both in seconds; `metrics` is Prometheus text.
 
         `shelf` is where this node's workers put leases for each other; without one each asks keys itself.
-        `resources` are entered when serving begins, in order, and left in reverse when it ends: the
-        library, the clients, whatever lives in the loop. `trusted` is handed in because the library asks
-        it for packagers' keys.
+        `origin` is what health says of the origin. `resources` are entered when serving begins, in order,
+        and left in reverse when it ends: the library, the clients, whatever lives in the loop. `trusted` is
+        handed in because the library asks it for packagers' keys.
         """
         self.settings = settings
         self._resources = resources
@@ -98,13 +102,17 @@ class EdgeApp:
         patience = Patience()
         self._leases = Leases(keys, clock=clock, patience=patience, count=count, shelf=shelf)
         self.activity = Activity(keys, now=now, count=count)
+        self.admission = Admission(settings.busy)
+        self._clock = clock
+        self._draining = health.Draining()
+        self.state = State({"hush": self.hush})
         authorizer = Authorizer(settings.public_url, trusted, self.revocations, self._leases, now)
         secure = settings.public_url.startswith("https:")
         self._common = common(secure=secure)
         self._status = cache_status(settings.node)
         self.media = Media(
             authorizer,
-            Opening(authorizer, keys, patience, count=count),
+            Opening(authorizer, keys, patience, self.admission, clock=clock, count=count),
             Playlists(library),
             Segments(library, pace, self.activity, node=settings.node, now=now, count=count),
             Downloads(
@@ -127,7 +135,7 @@ class EdgeApp:
         self._rest = Starlette(
             routes=[
                 *page.routes(page.read_files(settings.web), policy),
-                *health.routes((trusted, self.revocations), metrics),
+                *health.routes(self._health(origin), metrics),
             ],
             exception_handlers={HTTPException: _routing_refusal},
         )
@@ -144,6 +152,20 @@ class EdgeApp:
             await self._lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
+
+    async def hush(self) -> None:
+        """This worker is going to end: health says so from now on. Whoever serves it calls this."""
+        self._draining.begun = True
+
+    def _health(self, origin: health.Part | None) -> health.Health:
+        return health.Health(
+            {"trust": self.trusted, "revocations": self.revocations, "draining": self._draining},
+            {"keys": health.Says(self.revocations.missing_for_new), "load": health.Says(self._too_busy)},
+            {"origin": origin} if origin is not None else {},
+        )
+
+    def _too_busy(self) -> str | None:
+        return self.admission.reason(self._clock())
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What is not media: odd targets are refused before Starlette decodes them."""
@@ -181,7 +203,13 @@ class EdgeApp:
 
     @asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:
-        runs = (self.trusted.run, self.revocations.run, self._leases.run, self.activity.run)
+        runs = (
+            self.trusted.run,
+            self.revocations.run,
+            self._leases.run,
+            self.activity.run,
+            self._measure_load,
+        )
         tasks = [asyncio.create_task(_kept_running(run)) for run in runs]
         try:
             await self._first_answers()
@@ -193,6 +221,12 @@ class EdgeApp:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORDS_S):
                     await self.activity.post()
+
+    async def _measure_load(self) -> None:
+        while True:
+            due = self._clock() + MEASURED_EVERY_S
+            await asyncio.sleep(MEASURED_EVERY_S)
+            self.admission.measured(self._clock() - due)
 
     async def _first_answers(self) -> None:
         """Waits until this worker can check tokens: started anew, it takes no request it would refuse.

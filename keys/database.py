@@ -1,15 +1,17 @@
 """One relational database, SQLite or PostgreSQL: how it is opened, read in and written in.
 
 SQLite by aiosqlite in WAL mode, where every writer begins IMMEDIATE and so waits its turn instead of
-failing half-way. PostgreSQL by asyncpg, where a writer that must be alone names what it locks. Both promise
-the same: of two transactions with one lock name, the second sees all the first did. Statements live with
-the stores.
+failing half-way. Those of this process queue for it here: SQLite itself only tries again and again, and a
+crowd would starve some. PostgreSQL by asyncpg, where a writer that must be alone names what it locks. Both
+promise the same: of two transactions with one lock name, the second sees all the first did. Statements live
+with the stores.
 """
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Final
 
 from sqlalchemy import Table, event, text
@@ -49,6 +51,7 @@ class Database:
         self.url = database_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else _engine(self.url)
+        self._turn = asyncio.Lock()  # of SQLite's writers in this process, first come, first served
 
     async def close(self) -> None:
         """Give every connection back."""
@@ -63,7 +66,10 @@ class Database:
     @asynccontextmanager
     async def write(self, *lock: str) -> AsyncIterator[AsyncConnection]:
         """A connection in a transaction that writes, alone among those with the same lock name."""
-        async with self.engine.execution_options(**{_WRITES: True}).begin() as connection:
+        async with (
+            self._turn if self.is_sqlite else nullcontext(),
+            self.engine.execution_options(**{_WRITES: True}).begin() as connection,
+        ):
             if lock and not self.is_sqlite:  # SQLite has one writer anyhow
                 await connection.execute(
                     text("SELECT pg_advisory_xact_lock(:number)"), {"number": lock_number(*lock)}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import click
 
 from deploy import launch
 from deploy.commands.options import setting_options, settings_from
+from deploy.commands.restart import Restarting
 from deploy.settings import Settings
 from deploy.supervise import Stopped
 from deploy.up import started
@@ -20,7 +22,8 @@ from deploy.up import started
 def up(**given: Any) -> int:
     """Run everything: keys, origin, admin console, edges with their workers, Redis.
 
-    Prints one line `ready {…}` on stdout when everything answers; ends on SIGTERM or Ctrl-C.
+    Prints one line `ready {…}` on stdout when everything answers. Ends on SIGTERM or Ctrl-C, after the
+    answers under way. On SIGHUP every worker of the edges is replaced, one after the other.
     """
     return run(settings_from(given), launch.ALL_SERVICES)
 
@@ -60,6 +63,9 @@ async def _run(settings: Settings, services: Sequence[str]) -> int:
             if "admin" in services:
                 click.echo(f"The admin token is in {system.layout.secrets / 'admin-token'}", err=True)
             click.echo(f"Logs are in {system.layout.logs}", err=True)
+            terminal = 0 if os.isatty(0) else None
+            restarting = Restarting(system, terminal, ended)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, restarting)
             click.echo(f"ready {json.dumps(system.addresses)}")
             await ended.wait()
             if system.supervisor.failed:

@@ -15,7 +15,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from edge.cache.breaker import Breaker
+from edge.cache.breaker import Breaker, Outage
 from edge.cache.counters import Count, ignore
 from keys.problems import Problem, retry_after
 
@@ -34,7 +34,10 @@ class Cut(Exception):
 
 
 class OriginClient:
-    """Asks one origin. `bearer` gives this node's token for it, made anew for each request."""
+    """Asks one origin. `bearer` gives this node's token for it, made anew for each request.
+
+    Workers of a node that share an `outage` try an origin that fails once a pause between them.
+    """
 
     def __init__(
         self,
@@ -45,11 +48,12 @@ class OriginClient:
         read_timeout_s: float = 5.0,
         connections: int = 64,
         breaker_pause_s: float = 5.0,
+        outage: Outage | None = None,
         count: Count = ignore,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bearer, self._count = bearer, count
-        self._breaker = Breaker(5, breaker_pause_s, now)
+        self._breaker = Breaker(5, breaker_pause_s, now, outage=outage)
         self._client = httpx.AsyncClient(
             base_url=base_url,
             transport=AiohttpTransport(trust_env=False, limits=httpx.Limits(max_connections=connections)),
@@ -63,6 +67,10 @@ class OriginClient:
     def up(self) -> bool:
         """Whether the origin was found to answer lately."""
         return self._breaker.closed
+
+    def missing(self) -> str | None:
+        """For health: why only what is cached can be served, or None."""
+        return None if self._breaker.closed else "it does not answer; what is cached is served"
 
     async def close(self) -> None:
         """Close its connections."""

@@ -1,12 +1,19 @@
 """Can this worker serve, and what has it counted: `/healthz` for load balancers, `/metrics` for operators.
 
-An edge serves while it knows whom to trust and what is revoked; that keys is away for some minutes does
-not stop running sessions (SECURITY 3.4), so it does not make an edge sick. Metrics are for the machine
-itself only.
+`/healthz` is 503 only when nothing could be served, so that no balancer takes out edges whose viewers play:
+
+    trust        keys has not answered since this worker started: no token can be checked
+    revocations  the feed is older than running sessions may go on with (SECURITY 3.4)
+    draining     it was told to end
+What stops new sessions alone (keys away for more than a minute, too busy) is no reason to take an edge from
+those who watch, and would have all edges taken out at once: `/healthz` says `limited` then, with 200, and
+`/healthz/new`, for a balancer that sends links their own way, is 503. The origin away is said, and no more:
+what is cached plays on. Metrics are for the machine itself only.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -14,25 +21,70 @@ from starlette.routing import BaseRoute, Route
 
 from edge.deliver.clients import Network, address, inside, networks
 
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-LOOPBACK: Sequence[Network] = networks(["127.0.0.0/8", "::1"])
+METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+LOOPBACK: Final[tuple[Network, ...]] = tuple(networks(["127.0.0.0/8", "::1"]))
+FINE: Final = "ok"
 
 
-class Serving(Protocol):
-    """What health asks of the parts that can fail: the sentence that says what is missing, or None."""
+class Part(Protocol):
+    """What health asks of the parts that can fail: the words that say what is missing, or None."""
 
     def missing(self) -> str | None: ...
 
 
-def routes(parts: Sequence[Serving], metrics: Callable[[], str]) -> list[BaseRoute]:
-    """`/healthz` and `/metrics`."""
+@dataclass(frozen=True)
+class Says:
+    """A part made of a function."""
+
+    missing: Callable[[], str | None]
+
+
+class Draining:
+    """Whether this worker was told to end."""
+
+    def __init__(self) -> None:
+        self.begun = False
+
+    def missing(self) -> str | None:
+        """For health."""
+        return "ending" if self.begun else None
+
+
+@dataclass(frozen=True)
+class Health:
+    """The parts by name, and what each is needed for."""
+
+    serving: dict[str, Part]  # without one of them nothing can be served
+    opening: dict[str, Part]  # nor, without one of these, may a session begin
+    told: dict[str, Part] = field(default_factory=dict)  # said to whoever asks
+
+    def answer(self, *, new: bool = False) -> Response:
+        """200 when it can serve; with `new`, when a session may begin. The body says what is wrong."""
+        needed, wanted, told = self._checks(self.serving), self._checks(self.opening), self._checks(self.told)
+        serves = set(needed.values()) <= {FINE}
+        opens = serves and set(wanted.values()) <= {FINE}
+        fine = opens if new else serves
+        body = {
+            "status": FINE if opens else "limited" if serves else "unable",
+            "new_sessions": opens,
+            "checks": {**needed, **wanted, **told},
+        }
+        headers = {"Cache-Control": "no-store"} | ({} if fine else {"Retry-After": "2"})
+        return JSONResponse(body, 200 if fine else 503, headers)
+
+    @staticmethod
+    def _checks(parts: dict[str, Part]) -> dict[str, str]:
+        return {name: part.missing() or FINE for name, part in parts.items()}
+
+
+def routes(health: Health, metrics: Callable[[], str]) -> list[BaseRoute]:
+    """`/healthz`, `/healthz/new` and `/metrics`."""
 
     async def healthz(request: Request) -> Response:
-        lacking = [sentence for part in parts if (sentence := part.missing())]
-        headers = {"Cache-Control": "no-store"}
-        if lacking:
-            return JSONResponse({"status": "waiting", "for": lacking}, 503, {**headers, "Retry-After": "2"})
-        return JSONResponse({"status": "ok"}, headers=headers)
+        return health.answer()
+
+    async def healthz_new(request: Request) -> Response:
+        return health.answer(new=True)
 
     async def show(request: Request) -> Response:
         if not _on_this_machine(request):
@@ -41,7 +93,7 @@ def routes(parts: Sequence[Serving], metrics: Callable[[], str]) -> list[BaseRou
             metrics(), headers={"Cache-Control": "no-store", "Content-Type": METRICS_TYPE}
         )
 
-    return [Route("/healthz", healthz), Route("/metrics", show)]
+    return [Route("/healthz", healthz), Route("/healthz/new", healthz_new), Route("/metrics", show)]
 
 
 def _on_this_machine(request: Request) -> bool:

@@ -7,8 +7,10 @@ minutes left; and while keys is away a lease is stretched to STRETCH_S after it 
 revoked player that keeps asking costs keys little. Times are of the monotonic clock; the length of a
 lease is measured on keys' own.
 
-What one worker of a node took, the others take over from the shelf they share (`lease_shelf`), so a session
-is good on all of them while keys is away, and keys is asked once a node.
+However many sessions come at once (an edge beside this one died), keys is asked for ASKED_AT_ONCE at a time:
+it then answers one after the other, and not all of them too late. What one worker of a node took, the others
+take over from the shelf they share (`lease_shelf`), so a session is good on all of them while keys is away,
+and keys is asked once a node.
 """
 
 import asyncio
@@ -29,6 +31,7 @@ LOOK_EVERY_S: Final = 5.0
 REFUSED_FOR_S: Final = 5.0
 MOST_REFUSALS: Final = 10_000
 RENEWALS_AT_ONCE: Final = 16
+ASKED_AT_ONCE: Final = 8
 SWEEP_EVERY_S: Final = 60.0  # of the shelf
 
 log = logging.getLogger("sluice.edge.leases")
@@ -85,6 +88,7 @@ class Leases:
         self._count = count
         self._held: dict[str, _Held] = {}
         self._asking: dict[str, asyncio.Task[Lease]] = {}
+        self._turns = asyncio.Semaphore(ASKED_AT_ONCE)
         self._refused: dict[str, tuple[Problem, float]] = {}
         self._lost: float | None = None  # since when keys cannot be asked
 
@@ -176,9 +180,10 @@ class Leases:
             task.exception()  # seen here too: whoever waited may have left
 
     async def _ask(self, sid: str, token: str, uri: str) -> Lease:
-        began = self._clock()
         try:
-            lease = await self._keys.lease(token, uri)
+            async with self._turns:
+                began = self._clock()
+                lease = await self._keys.lease(token, uri)
         except Problem as problem:
             self._not_given(sid, problem)
             raise

@@ -7,8 +7,11 @@ single-use link. Such an answer to a download's link does not say how long the f
 knows which generation it is of.
 """
 
+import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol
 
+from edge.deliver.admission import Admission, TooBusy
 from edge.deliver.answer import Answer, Request
 from edge.deliver.authorize import Authorizer
 from edge.deliver.counters import Count, ignore
@@ -20,6 +23,7 @@ from keys.leases import OpenedSession
 from keys.problems import Problem
 
 PROTECTION: Final = "aes"
+ASKED_AT_ONCE: Final = 8  # of a crowd: keys then answers one after the other, and not all of them too late
 
 
 class OpensSessions(Protocol):
@@ -34,15 +38,27 @@ class Opening:
     """Answers `main.m3u8`, or a download, under a link token."""
 
     def __init__(
-        self, authorizer: Authorizer, keys: OpensSessions, patience: Patience, *, count: Count = ignore
+        self,
+        authorizer: Authorizer,
+        keys: OpensSessions,
+        patience: Patience,
+        admission: Admission,
+        *,
+        clock: Callable[[], float],
+        count: Count = ignore,
     ) -> None:
+        """`clock` is monotonic."""
+        self._admission = admission
+        self._turns = asyncio.Semaphore(ASKED_AT_ONCE)
+        self._clock = clock
         self._authorizer = authorizer
         self._keys = keys
         self._patience = patience
         self._count = count
 
     async def answer(self, route: Route, request: Request) -> Answer:
-        """302 to the session's multivariant playlist."""
+        """302 to the session's multivariant playlist. TooBusy, before any work, when nobody new is taken."""
+        self._admit()
         await self._authorizer.link(route)
         if request.method == "HEAD":
             return Answer(200, unstored(PLAYLIST_TYPE))
@@ -68,5 +84,16 @@ class Opening:
         return Answer(302, [(b"location", target.encode("ascii")), *unstored()])
 
     async def _open(self, route: Route, client: str) -> OpenedSession:
-        asking = self._keys.open_session(route.token, self._authorizer.uri(route), client)
-        return await self._patience.wait(asking)
+        return await self._patience.wait(self._ask(route, client))
+
+    async def _ask(self, route: Route, client: str) -> OpenedSession:
+        with self._admission.asking(self._clock()):
+            async with self._turns:
+                return await self._keys.open_session(route.token, self._authorizer.uri(route), client)
+
+    def _admit(self) -> None:
+        try:
+            self._admission.check(self._clock())
+        except TooBusy:
+            self._count("opens_refused", 1)
+            raise

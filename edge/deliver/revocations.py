@@ -79,8 +79,12 @@ class Revocations:
         self._young_enough(self._running_s)
 
     def missing(self) -> str | None:
-        """For health: what is missing for running sessions to go on."""
-        return None if self._age() <= self._running_s else "the revocation feed"
+        """For health: why no running session may go on, or None."""
+        return self._too_old(self._running_s)
+
+    def missing_for_new(self) -> str | None:
+        """For health: why no session may begin, or None."""
+        return self._too_old(NEW_SESSIONS_S)
 
     async def run(self) -> None:
         """Polls until cancelled; after trouble with growing pauses, jittered so that workers spread out."""
@@ -108,8 +112,11 @@ class Revocations:
         return float("inf") if self._heard is None else self._clock() - self._heard
 
     def _young_enough(self, limit_s: float) -> None:
-        age = self._age()
-        if age > limit_s:
-            raise Problem(
-                "unavailable", "Try again in a moment.", detail=f"revocation feed is {age:.0f} s old"
-            )
+        reason = self._too_old(limit_s)
+        if reason is not None:
+            raise Problem("unavailable", "Try again in a moment.", detail=f"revocation feed: {reason}")
+
+    def _too_old(self, limit_s: float) -> str | None:
+        if self._heard is None:
+            return "keys has not answered yet"
+        return None if self._age() <= limit_s else f"keys was last heard {self._age():.0f} s ago"

@@ -59,8 +59,8 @@ class TrustedTokens:
         self._refreshing: asyncio.Task[None] | None = None
 
     def missing(self) -> str | None:
-        """For health: what is missing to check any token."""
-        return None if self.known.is_set() else "the issuers' keys"
+        """For health: why no token can be checked, or None."""
+        return None if self.known.is_set() else "keys has not answered yet"
 
     async def verify(self, text: str, uri: str) -> Claims:
         """The claims of a token that allows `uri` now. A Problem with the code its viewer may know if not."""

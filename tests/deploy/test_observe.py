@@ -62,3 +62,11 @@ def test_counters_of_workers_add_up_and_survive_the_death_of_one(tmp_path: Path)
 def test_a_counter_that_is_not_in_the_table_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         Counters(tmp_path, 0, {"a": "b"}, "x_").count("c")
+
+
+def test_f18_a_worker_and_the_one_that_replaces_it_count_in_files_of_their_own(tmp_path: Path) -> None:
+    old, new = (Counters(tmp_path, 0, {"a": "b"}, "x_") for _ in range(2))
+    for worker in (old, new, old):
+        worker.count("a")
+    assert new.totals() == {"a": 3}
+    assert {path.name for path in tmp_path.iterdir()} == {"0.counters", "0-1.counters"}

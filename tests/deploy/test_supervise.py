@@ -167,3 +167,70 @@ async def test_f23_a_child_is_kept_running_while_its_log_cannot_be_written(tmp_p
     os.kill(first, signal.SIGKILL)
     await until(lambda: supervisor.pid("worker") not in (None, first))
     await supervisor.stop()
+
+
+async def test_f18_a_replacement_serves_before_the_old_one_is_told_to_end(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    code = (
+        "import os, pathlib, signal, sys, time\n"
+        "if '--ready-fd' in sys.argv: os.write(int(sys.argv[-1]), b'ready')\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: (pathlib.Path({str(told)!r}).touch(), sys.exit(0)))\n"
+        "print('up', flush=True)\n"
+        "time.sleep(600)"
+    )
+    supervisor = Supervisor(tmp_path)
+    supervisor.add([python("worker", code)])
+    log = tmp_path / "worker.log"
+    await until(lambda: log.exists() and log.read_text().count("up") == 1)
+    old = supervisor.pid("worker")
+    await supervisor.replace("worker")
+    new = supervisor.pid("worker")
+    assert old and new and new != old and told.exists()
+    assert not alive(old) and alive(new)
+    assert supervisor.restarts == {}, "it was no failure"
+    await until(lambda: "replaced" in log.read_text())
+    os.kill(new, signal.SIGKILL)
+    await until(lambda: supervisor.pid("worker") not in (None, new))
+    await supervisor.stop()
+    assert not alive(new)
+
+
+@pytest.mark.parametrize("code", ["print('broken', flush=True); raise SystemExit(2)", "import nothing_such"])
+async def test_f36_a_replacement_that_does_not_start_changes_nothing(tmp_path: Path, code: str) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text(SLEEPER)
+    supervisor = Supervisor(tmp_path / "logs")
+    supervisor.add([ChildSpec("worker", [sys.executable, str(script)])])
+    log = tmp_path / "logs" / "worker.log"
+    await until(lambda: log.exists() and "up" in log.read_text())
+    old = supervisor.pid("worker")
+    script.write_text(code)
+    with pytest.raises(ChildFailed, match="did not start"):
+        await supervisor.replace("worker")
+    assert supervisor.pid("worker") == old and old and alive(old)
+    assert not supervisor.ended.is_set()
+    await supervisor.stop()
+
+
+async def test_f18_whom_others_need_is_ended_after_them(tmp_path: Path) -> None:
+    order = tmp_path / "order"
+    code = (
+        "import pathlib, signal, sys, time\n"
+        "def end(*_):\n"
+        "    time.sleep(0.3)\n"
+        f"    open({str(order)!r}, 'a').write(sys.argv[1])\n"
+        "    sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "print('up', flush=True)\n"
+        "time.sleep(600)"
+    )
+    supervisor = Supervisor(tmp_path)
+    specs = [
+        ChildSpec(name, [sys.executable, "-c", code, name], stage=stage)
+        for name, stage in (("r", 2), ("k", 1), ("e", 0))
+    ]
+    supervisor.add(specs)
+    logs = [tmp_path / f"{spec.name}.log" for spec in specs]
+    await until(lambda: all(log.exists() and "up" in log.read_text() for log in logs))
+    await supervisor.stop()
+    assert order.read_text() == "ekr"

@@ -176,10 +176,56 @@ async def test_h38_the_player_page_and_nothing_else(web: Path, client: httpx.Asy
 
 async def test_health_says_what_is_missing(web: Path, client: httpx.AsyncClient) -> None:
     async with world(web) as edge:
-        assert (await client.get(f"{edge.url}/healthz")).json() == {"status": "ok"}
+        fine = (await client.get(f"{edge.url}/healthz")).json()
+        assert (fine["status"], fine["new_sessions"], set(fine["checks"].values())) == ("ok", True, {"ok"})
         edge.app.revocations._heard = None
         answer = await client.get(f"{edge.url}/healthz")
-        assert (answer.status_code, answer.json()["for"]) == (503, ["the revocation feed"])
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        assert (answer.json()["status"], answer.json()["new_sessions"]) == ("unable", False)
+        assert answer.json()["checks"]["revocations"] == "keys has not answered yet"
+
+
+async def test_f27_keys_away_for_a_minute_takes_no_edge_out_but_sends_new_viewers_elsewhere(
+    web: Path, client: httpx.AsyncClient
+) -> None:
+    async with world(web) as edge:
+        edge.keys.down = True
+        edge.app.revocations._heard = edge.app._clock() - 61
+        answer = await client.get(f"{edge.url}/healthz")
+        assert (answer.status_code, answer.json()["status"]) == (200, "limited")
+        assert answer.json()["checks"]["keys"] == "keys was last heard 61 s ago"
+        assert (await client.get(f"{edge.url}/healthz/new")).status_code == 503
+
+
+async def test_f35_a_busy_worker_refuses_new_sessions_and_goes_on_with_those_that_run(
+    web: Path, client: httpx.AsyncClient
+) -> None:
+    async with world(web) as edge, Viewer(edge.link()) as viewer:
+        await viewer.opened()
+        for _ in range(100):
+            edge.app.admission.measured(1.0)
+        late = edge.link()
+        refused = await client.get(late)
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert 2 <= int(refused.headers["retry-after"]) <= 5
+        assert refused.headers["cache-control"] == "no-store"
+        assert (await viewer.get(viewer.segment_url("720p", 0))).status_code == 200
+        health = await client.get(f"{edge.url}/healthz")
+        assert (health.status_code, health.json()["new_sessions"]) == (200, False)
+        assert (await client.get(f"{edge.url}/healthz/new")).status_code == 503
+        for _ in range(100):
+            edge.app.admission.measured(0.0)
+        assert (await client.get(late)).status_code == 302
+
+
+async def test_f18_a_worker_told_to_end_is_taken_out_by_its_balancer_and_still_serves(
+    web: Path, client: httpx.AsyncClient
+) -> None:
+    async with world(web) as edge:
+        await edge.app.state.hush()
+        answer = await client.get(f"{edge.url}/healthz")
+        assert (answer.status_code, answer.json()["checks"]["draining"]) == (503, "ending")
+        assert (await client.get(edge.link())).status_code == 302
 
 
 async def test_metrics_are_for_this_machine(edge: World, client: httpx.AsyncClient) -> None:

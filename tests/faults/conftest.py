@@ -1,28 +1,36 @@
-"""An installation to break, one for each test."""
+"""One fleet for all fault tests: each breaks what it likes, and finds it mended and its own asset cold."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.support.films import make_film
-from tests.support.system import System, running
-
-
-@pytest.fixture
-def breakable(tmp_path: Path) -> Iterator[System]:
-    """A system of its own for each test, with two workers."""
-    with running(tmp_path / "data", "--key-period", "12s", workers=2) as found:
-        yield found
+from tests.support.fleet import Fleet, fleet
+from tests.support.system import System
 
 
 @pytest.fixture(scope="session")
-def fault_film_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 s with segments of real size."""
-    return make_film(tmp_path_factory.mktemp("films") / "fault.mp4", seconds=24, size="640x360", noise=30)
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Two edges of two workers."""
+    with fleet(tmp_path_factory.mktemp("faults") / "data", "--drain-limit", "10s") as found:
+        yield found
 
 
 @pytest.fixture
-def published(breakable: System, fault_film_file: Path) -> str:
-    """The film as an asset of the system that will be broken."""
-    return breakable.add(fault_film_file, "film")
+async def world(installation: Fleet) -> AsyncIterator[Fleet]:
+    """The fleet, whole before the test and left to be mended after it."""
+    await installation.mended()
+    yield installation
+    for proxy in (installation.origin, installation.keys, *installation.doors):
+        proxy.heal()
+
+
+@pytest.fixture
+def breakable(world: Fleet) -> System:
+    """The system of the fleet."""
+    return world.system
+
+
+@pytest.fixture
+async def published(world: Fleet) -> str:
+    """A new asset nobody has watched."""
+    return await world.film()

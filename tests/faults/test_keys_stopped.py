@@ -16,10 +16,10 @@ CONNECTIONS = 12  # new ones, so that each worker gets some
 async def test_f27_running_sessions_play_on_with_every_worker(breakable: System, published: str) -> None:
     stored = await Packaged.of(breakable.data, published)
     keys = breakable.children()["keys"]
-    async with await Viewer(breakable.link(published)).opened() as viewer:
+    async with await Viewer(breakable.sign(published)).opened() as viewer:
         rendition = viewer.renditions()[0]
         assert (await viewer.get(viewer.segment_url(rendition, 0))).status_code == 200
-        late = breakable.link(published)
+        late = breakable.sign(published)
         os.kill(keys, signal.SIGSTOP)
         try:
             for _ in range(CONNECTIONS):

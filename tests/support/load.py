@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
@@ -66,10 +68,28 @@ class Load:
         await eventually(reached, within_s=60)
 
 
-async def load_on(system: System, asset: str, viewers: int = VIEWERS) -> Load:
-    """Viewers with sessions of their own, on connections of their own."""
-    found = [await Viewer(system.link(asset)).opened() for _ in range(viewers)]
+async def load_on(system: System, asset: str, viewers: int = VIEWERS, *, edges: int = 1) -> Load:
+    """Viewers with sessions and connections of their own, spread over so many edges."""
+    found = [await Viewer(system.sign(asset, number % edges)).opened() for number in range(viewers)]
     return Load(found, await Packaged.of(system.data, asset))
+
+
+@asynccontextmanager
+async def under_load(
+    system: System, asset: str, viewers: int = VIEWERS, *, edges: int = 1
+) -> AsyncIterator[Load]:
+    """The load runs during the block, and some more bodies are right before and after it."""
+    load = await load_on(system, asset, viewers, edges=edges)
+    running = asyncio.create_task(load.run())
+    try:
+        await load.more(viewers)
+        yield load
+        await load.more(viewers)
+    finally:
+        load.stopping.set()
+        await running
+        for viewer in load.viewers:
+            await viewer.client.aclose()
 
 
 def kill(pid: int) -> None:

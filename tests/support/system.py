@@ -13,10 +13,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import httpx
 from redis.asyncio import Redis
+
+from keys import SigningKey, sign_url
 
 READY_WITHIN_S = 90
 END_WITHIN_S = 60
@@ -28,7 +30,7 @@ class System:
     def __init__(self, data: Path, *options: str, edges: int = 1, workers: int = 2) -> None:
         self.data = data
         self.ready: dict[str, object] = {}
-        base = free_port_base(10 + edges)
+        self.base = base = free_port_base(10 + edges)
         self._argv = [
             *sluice_command(),
             *("up", "--data", str(data), "--port-base", str(base)),
@@ -71,6 +73,10 @@ class System:
         assert isinstance(found, str)
         return found
 
+    def direct(self, service: str) -> str:
+        """Base URL of `keys` or `origin` itself, also where the parts are told another (a proxy's)."""
+        return f"http://127.0.0.1:{self.base + {'keys': 0, 'origin': 1}[service]}"
+
     @property
     def admin_token(self) -> str:
         """The operator's token."""
@@ -99,9 +105,20 @@ class System:
         assert told.returncode == 0, told.stderr
         return told.stdout.split()[-1]
 
+    def sign(self, asset: str, edge: int = 0, **how: Any) -> str:
+        """A link signed in this process, good at all edges: for tests that need hundreds."""
+        issuer = SigningKey.load(self.data / "secrets" / "issuer.json")
+        return sign_url(f"{self.edges[edge]}/v/{asset}/main.m3u8", issuer, hosts=self.edges, **how)
+
+    def counts(self, edge: int = 0) -> dict[str, float]:
+        """An edge's counters by name, without `sluice_edge_` and `_total`."""
+        text = httpx.get(f"{self.edges[edge]}/metrics", timeout=10).text
+        found = re.findall(r"^sluice_edge_([a-z0-9_]+)_total ([0-9.e+-]+)$", text, re.MULTILINE)
+        return {name: float(value) for name, value in found}
+
     def origin_counts(self) -> dict[str, float]:
         """The origin's counters by name, labels left out."""
-        text = httpx.get(f"{self.url('origin')}/metrics", timeout=10).text
+        text = httpx.get(f"{self.direct('origin')}/metrics", timeout=10).text
         found: dict[str, float] = {}
         for name, value in re.findall(r"^(sluice_[a-z_]+)(?:\{[^}]*\})? ([0-9.e+-]+)$", text, re.MULTILINE):
             found[name] = found.get(name, 0.0) + float(value)

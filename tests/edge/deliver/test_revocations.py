@@ -33,7 +33,7 @@ async def test_before_the_first_answer_nothing_opens_and_nothing_goes_on() -> No
     worker = Worker()
     assert code(worker.feed.may_open) == "unavailable"
     assert code(worker.feed.may_go_on) == "unavailable"
-    assert worker.feed.missing() == "the revocation feed"
+    assert worker.feed.missing() == "keys has not answered yet"
     await worker.feed.poll()
     assert code(worker.feed.may_open) is None
     assert worker.feed.missing() is None
