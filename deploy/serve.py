@@ -11,19 +11,20 @@ import socket
 import sys
 from argparse import ArgumentParser
 from collections.abc import Awaitable
-from typing import Final
+from functools import partial
+from typing import Final, cast
 
 import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
 from deploy import assemble, observe
-from deploy.http_limits import LimitedProtocol
+from deploy.http_guard import Guard
+from deploy.http_protocol import GuardedProtocol
 from deploy.layers import SettingError
 from deploy.settings import Settings
 from deploy.supervise import USAGE
 
-KEEP_ALIVE_S: Final = 60  # SECURITY F22; clients of ours keep connections for less
 FINISH_S: Final = 25  # for answers under way when told to end; below the supervisor's grace
 BACKLOG: Final = 2048
 
@@ -49,18 +50,17 @@ def main() -> int:
         return USAGE
 
 
-def config(app: ASGIApp, *, tls: tuple[str, str] | None = None) -> uvicorn.Config:
+def config(app: ASGIApp, *, tls: tuple[str, str] | None = None, guard: Guard | None = None) -> uvicorn.Config:
     """How every service of ours is served."""
     return uvicorn.Config(
         app,
-        http=LimitedProtocol,
+        http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, guard or Guard())),
         ws="none",
         lifespan="on",
         access_log=False,  # a target holds a token
         log_config=None,
         server_header=False,
         proxy_headers=False,  # the edge decides itself whom it believes
-        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=FINISH_S,
         backlog=BACKLOG,
         ssl_certfile=tls[0] if tls else None,
