@@ -76,9 +76,8 @@ class GuardedProtocol(asyncio.Protocol):
 
     # Called by the transport
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there. Its first head must come in time, and the crowd must not be too large."""
-        assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         transport.set_write_buffer_limits(high=self._limits.write_buffer, low=0)
         self.flow = FlowControl(transport)
@@ -179,8 +178,8 @@ class GuardedProtocol(asyncio.Protocol):
         end += len(HEAD_END)
         head = read(data[:end])
         if self._over:
-            self._guard.count("guard_full", 1)
-            raise Refused(self._over, "too many connections")
+            self._refuse(Refused(self._over, "too many connections"), "guard_full")
+            return
         self._begin(head)
         rest = data[end:]
         if rest:
@@ -260,10 +259,10 @@ class GuardedProtocol(asyncio.Protocol):
 
     # Ending
 
-    def _refuse(self, refused: Refused, *, late: bool = False) -> None:
+    def _refuse(self, refused: Refused, counter: str = "guard_refused") -> None:
         """The one answer to what cannot be taken, unless another has begun; then the connection ends."""
         problem = Problem(refused.code, detail=refused.why)
-        self._guard.count("guard_late" if late else "guard_refused", 1)
+        self._guard.count(counter, 1)
         log.info("%s refused: %s %s", problem.id, problem.code, problem.detail)
         cycle = self._cycle
         under_way = cycle is not None and not cycle.response_complete
@@ -318,7 +317,7 @@ class GuardedProtocol(asyncio.Protocol):
 
     def _late_head(self) -> None:
         if self._held:
-            self._refuse(Refused("too_slow", "a head that did not come in time"), late=True)
+            self._refuse(Refused("too_slow", "a head that did not come in time"), "guard_late")
         else:
             self._guard.count("guard_late", 1)
             self._close()
@@ -328,7 +327,7 @@ class GuardedProtocol(asyncio.Protocol):
         if self.flow.read_paused:
             self._body_time.waited_for_us(now)
         elif now > self._body_time.due:
-            self._refuse(Refused("too_slow", "a body that came too slowly"), late=True)
+            self._refuse(Refused("too_slow", "a body that came too slowly"), "guard_late")
 
     def _look_at_answer(self, now: float) -> None:
         if self._taking.stalled_s(now) > self._limits.stall_s:

@@ -15,11 +15,11 @@ from functools import partial
 from typing import Final, cast
 
 import uvicorn
-import uvloop
 from starlette.types import ASGIApp
 
 from deploy import assemble, observe
 from deploy.http_guard import Guard
+from deploy.http_limits import Loop, guard_of
 from deploy.http_protocol import GuardedProtocol
 from deploy.layers import SettingError
 from deploy.settings import Settings
@@ -42,7 +42,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no dump may hold a key (SECURITY 3.1)
     observe.set_up(_name(wanted.service, wanted.index, wanted.worker), settings.log_level)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=Loop) as runner:
             builder = _builder(wanted.service, settings, wanted.index, wanted.worker, wanted.leases_fd)
             return runner.run(_serve(builder, settings, wanted.service, socket.socket(fileno=wanted.fd)))
     except SettingError as error:
@@ -95,7 +95,8 @@ def _builder(
 async def _serve(app: Awaitable[ASGIApp], settings: Settings, service: str, listening: socket.socket) -> int:
     pair = (settings.tls_cert, settings.tls_key)
     tls = (str(pair[0]), str(pair[1])) if service == "edge" and pair[0] and pair[1] else None
-    server = Server(config(await app, tls=tls))
+    made = await app
+    server = Server(config(made, tls=tls, guard=guard_of(made, settings, service)))
     await server.serve(sockets=[listening])
     return 0 if server.started else 1
 

@@ -81,6 +81,16 @@ class Settings(BaseModel):
     trusted_proxies: Networks = _row(
         (), "", ("edge",), "networks of front proxies whose X-Forwarded-For names the viewer"
     )
+    connections: Count = _row(
+        10_000, "", ALL, "connections each process takes; those above get 503", ge=10, le=1_000_000
+    )
+    connections_per_client: Count = _row(
+        500,
+        "",
+        ("edge",),
+        "connections each process takes from one address (not this machine's, not trusted proxies')",
+        ge=1,
+    )
 
     cors_origins: Addresses = _row((), "", ("edge",), "sites whose pages may play from the edges")
     framed_by: Addresses = _row((), "", ("edge",), "sites that may show the player page in a frame")

@@ -89,6 +89,7 @@ class EdgeApp:
         it for packagers' keys.
         """
         self.settings = settings
+        self.count = count  # for the server before it (`edge.guard.counters`)
         self._resources = resources
         self.trusted = trusted
         self.revocations = Revocations(

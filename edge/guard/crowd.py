@@ -11,7 +11,6 @@ from edge.guard.limits import Limits
 from keys.sessions import client_network
 
 THIS_MACHINE: Final = networks(["127.0.0.0/8", "::1"])
-TOLD: Final = 1.1  # so many times the cap are let in to be told
 
 
 class Crowd:
@@ -49,9 +48,9 @@ class Crowd:
 
     def far_over(self, client: str) -> bool:
         """Whether it is exceeded so far that nobody is told any more."""
-        return (
-            self.total > self._limits.connections * TOLD
-            or self._by_client.get(client, 0) > self._limits.connections_per_client * TOLD
+        limits = self._limits
+        return self.total > _told(limits.connections) or (
+            self._by_client.get(client, 0) > _told(limits.connections_per_client)
         )
 
     def _client(self, host: str) -> str:
@@ -59,3 +58,8 @@ class Crowd:
         if found is None or inside(found, self._uncapped):
             return ""
         return str(found) if found.version == 4 else client_network(host)
+
+
+def _told(cap: int) -> int:
+    """How many are let in to be served, or at least to be told that they are not."""
+    return cap + cap // 10 + 8

@@ -51,6 +51,8 @@ def test_one_client_has_no_more_connections_than_its_share() -> None:
     assert crowd.over(names[-1]) == ""
     names.append(crowd.enter("::ffff:192.0.2.1"))
     assert crowd.over(names[-1]) == "too_many" and not crowd.far_over(names[-1])
+    names += [crowd.enter("192.0.2.1") for _ in range(8)]
+    assert crowd.over(names[-1]) == "too_many" and not crowd.far_over(names[-1])
     names.append(crowd.enter("192.0.2.1"))
     assert crowd.far_over(names[-1])
     assert crowd.over(crowd.enter("192.0.2.2")) == ""
@@ -72,7 +74,10 @@ def test_all_together_have_no_more_than_the_whole() -> None:
     crowd = Crowd(Limits(connections=10))
     found = [crowd.over(crowd.enter(f"192.0.2.{i}")) for i in range(12)]
     assert found == [""] * 10 + ["unavailable"] * 2
-    assert crowd.far_over("") and crowd.total == 12
+    assert not crowd.far_over("")
+    for _ in range(8):
+        crowd.enter("192.0.2.99")
+    assert crowd.far_over("") and crowd.total == 20
 
 
 @pytest.mark.parametrize("host", ["", "unix:", "fe80::1%eth0"])
