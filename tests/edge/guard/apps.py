@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import hashlib
+import socket
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -107,3 +110,19 @@ async def guarded(app: ASGIApp, guard: Guard | None = None) -> AsyncIterator[tup
     finally:
         server.should_exit = True
         await serving
+
+
+async def small_reader(url: str, path: str, tls: ssl.SSLContext | None = None) -> socket.socket:
+    """A client that has asked, and whose system takes little before he reads: nobody reads here."""
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    parts = urlsplit(url)
+
+    def ask() -> socket.socket:
+        line.connect((parts.hostname, parts.port))
+        spoken = tls.wrap_socket(line, server_hostname=parts.hostname) if tls else line
+        spoken.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        spoken.setblocking(False)
+        return spoken
+
+    return await asyncio.to_thread(ask)

@@ -5,7 +5,6 @@ The times are shortened; that the real ones are the promised ones is in `test_li
 
 import asyncio
 import resource
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from deploy.http_guard import Guard
 from edge.guard.limits import Limits
-from tests.edge.guard.apps import PIECE, QUICK, Recorder, guarded
+from tests.edge.guard.apps import PIECE, QUICK, Recorder, guarded, small_reader
 from tests.edge.guard.odd import START
 from tests.edge.parts import world
 from tests.support.serving import eventually
@@ -88,18 +87,6 @@ async def test_a_body_at_a_fair_pace_lives_past_every_deadline() -> None:
 async def test_f22_a_connection_kept_idle_is_closed_without_a_word() -> None:
     async with guarded(Recorder(), Guard(QUICK)) as (url, _):
         assert [a.status for a in answers(await said(url, GOOD))] == [200]
-
-
-async def small_reader(url: str, path: str) -> socket.socket:
-    """A client that has asked and whose system takes little before he reads."""
-    line = socket.socket()
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    line.setblocking(False)
-    parts = urlsplit(url)
-    loop = asyncio.get_running_loop()
-    await loop.sock_connect(line, (parts.hostname or "", parts.port or 0))
-    await loop.sock_sendall(line, f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-    return line
 
 
 async def test_t11_f31_who_takes_nothing_is_cut_and_costs_one_piece_of_memory_meanwhile() -> None:
