@@ -6,10 +6,13 @@ connection (RFC 9112 §9.3), which says so in its head: what is left of the body
 """
 
 import asyncio
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+LARGE: Final = 16 << 10  # bytes of one message
 
 
 class Lingers(Protocol):
@@ -23,11 +26,16 @@ class Cycle(RequestResponseCycle):
 
     connection: Lingers
 
-    async def send(self, message: ASGISendEvent) -> None:
-        """ASGI's send; returns when the client has taken most of what was sent."""
+    def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:
+        """ASGI's send; what is large returns when the client has taken it."""
         if not self.response_started and self.more_body:
             self.keep_alive = False
             self.transport = _LingeringTransport(self.transport, self.connection)  # type: ignore[assignment]
+        # Small answers, which never fill the buffer, are spared one more coroutine.
+        large = message["type"] == "http.response.body" and len(message.get("body", b"")) >= LARGE
+        return self._send_large(message) if large else super().send(message)
+
+    async def _send_large(self, message: ASGISendEvent) -> None:
         await super().send(message)
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()

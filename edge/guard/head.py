@@ -10,12 +10,17 @@ than `/path` or `http://host/path` (SECURITY T9).
 """
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from edge.guard.limits import FIELDS, HEAD_BYTES, TARGET_BYTES
 from edge.guard.refused import Refused
 
-METHODS: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE"))
+METHODS: Final = {
+    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+}
+VERSIONS: Final = {b"1.1": "1.1", b"1.0": "1.0"}
+SLASH: Final = ord("/")
 CHUNKED: Final = -1  # as a body's length: it tells itself where it ends
 
 _NAME: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"  # RFC 9110 §5.6.2 token
@@ -62,14 +67,16 @@ def read(raw: bytes) -> Head:
             ours.append(field)
     if len(fields) > FIELDS:
         raise Refused("head_too_large", "too many fields")
-    if version not in (b"1.1", b"1.0"):
+    if version not in VERSIONS:
         raise Refused("version_not_supported", "not HTTP/1.1")
     if method not in METHODS:
         raise Refused("not_implemented", "a method nothing here knows")
     modern = version == b"1.1"
     length, keep_alive, expects, host = _read_ours(ours, modern)
-    path, _, query = _origin_form(target, host).partition(b"?")
-    return Head(method.decode(), path, query, version.decode(), fields, length, keep_alive, expects)
+    if target[0] != SLASH or len(target) > TARGET_BYTES:
+        target = _origin_form(target, host)
+    path, _, query = target.partition(b"?")
+    return Head(METHODS[method], path, query, VERSIONS[version], fields, length, keep_alive, expects)
 
 
 def still_good(raw: bytes | bytearray, checked: int = 0) -> None:
@@ -101,7 +108,7 @@ def _read_ours(ours: list[tuple[bytes, bytes]], modern: bool) -> tuple[int, bool
     keep_alive = modern  # RFC 9112 §9.3; a client of HTTP/1.0 gets one answer for each connection
     for name, value in ours:
         if name == b"host":
-            if host is not None or not _HOST.fullmatch(value):  # RFC 9112 §3.2
+            if host is not None or not _is_host(value):  # RFC 9112 §3.2
                 raise Refused("bad_request", "not exactly one well-formed Host")
             host = value
         elif name == b"connection":
@@ -127,12 +134,15 @@ def _read_ours(ours: list[tuple[bytes, bytes]], modern: bool) -> tuple[int, bool
     return CHUNKED if coding else length or 0, keep_alive, expects, host
 
 
+@lru_cache(256)
+def _is_host(value: bytes) -> bool:
+    return _HOST.fullmatch(value) is not None
+
+
 def _origin_form(target: bytes, host: bytes | None) -> bytes:
     """The target as `/path?query` (RFC 9112 §3.2.1); one with a host must name the same as Host."""
     if len(target) > TARGET_BYTES:
         raise Refused("target_too_long", "target too long")
-    if target[0] == 47:  # a slash
-        return target
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is None or (host is not None and absolute[1].lower() != host.lower()):
         raise Refused("bad_request", "a target of another form, or of another host")
