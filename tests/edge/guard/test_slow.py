@@ -4,6 +4,7 @@ The times are shortened; that the real ones are the promised ones is in `test_li
 """
 
 import asyncio
+import contextlib
 import resource
 from collections.abc import Callable
 from dataclasses import replace
@@ -200,6 +201,21 @@ async def test_a_full_server_says_so_and_those_within_go_on() -> None:
             await reader.readuntil(b"\r\n\r\n/")
             assert b" 200 " in await reader.readline()
             await closed(writer)
+
+
+async def test_those_far_above_are_closed_before_they_can_cost_anything() -> None:
+    guard = Guard(replace(QUICK, idle_s=60, head_s=60, connections=1))
+    async with guarded(Recorder(), guard) as (url, _):
+        held = [await connected(url) for _ in range(9)]  # one to be served, eight to be told
+        await eventually(lambda: guard.crowd.total == 9)
+        reader, writer = await connected(url)
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), WITHIN_S) == b""
+        for _, each in [*held, (reader, writer)]:
+            await closed(each)
+        await eventually(lambda: guard.crowd.total == 0)
+        [told] = answers(await said(url, GOOD[:-2] + b"Connection: close\r\n\r\n"))
+        assert told.status == 200
 
 
 async def test_f18_a_request_on_its_way_when_the_service_is_to_end_is_answered() -> None:
