@@ -31,6 +31,7 @@ from edge.guard.refused import Refused, answer
 from keys.problems import Problem
 
 HEAD_END: Final = b"\r\n\r\n"
+LOOK_AGAIN_S: Final = 0.05
 
 log = logging.getLogger("sluice.guard")
 uvicorn_log = logging.getLogger("uvicorn.error")
@@ -94,6 +95,8 @@ class GuardedProtocol(asyncio.Protocol):
         if self._over and crowd.far_over(self._counted_as):
             self._guard.count("guard_full", 1)
             transport.abort()
+        elif getattr(self._state, "draining", False):  # accepted just before the server stopped accepting
+            self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone, or we ended it."""
@@ -132,11 +135,14 @@ class GuardedProtocol(asyncio.Protocol):
     # Called by uvicorn
 
     def shutdown(self) -> None:
-        """The service ends: answers under way are finished; a request on its way may still come."""
+        """The service ends: answers under way are finished, and a request on its way may still come.
+
+        An answer whose head is out has promised that the connection stays: it may take one request more.
+        """
         self._draining = True
         if self._phase in (Phase.IDLE, Phase.HEAD):
             self.loop.call_later(self._limits.drain_s, self._end_if_silent)
-        elif self._cycle is not None:
+        elif self._cycle is not None and not self._cycle.response_started:
             self._cycle.keep_alive = False
 
     def _answered(self) -> None:
@@ -149,6 +155,8 @@ class GuardedProtocol(asyncio.Protocol):
             return
         self.flow.resume_reading()
         self._enter(Phase.IDLE)
+        if self._draining:
+            self.shutdown()
         if self._held:
             data = bytes(self._held)
             self._held.clear()
@@ -290,7 +298,10 @@ class GuardedProtocol(asyncio.Protocol):
 
     def _end_if_silent(self) -> None:
         if self._phase is Phase.IDLE or (self._phase is Phase.HEAD and not self._held):
-            self._close()
+            if self._taking.unread():  # a request, in a moment
+                self.loop.call_later(LOOK_AGAIN_S, self._end_if_silent)
+            else:
+                self._close()
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase

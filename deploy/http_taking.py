@@ -6,7 +6,7 @@ kernel, a reader of 20 kB/s leaves it untouched for longer than any client may s
 
 import asyncio
 import fcntl
-import struct
+import sys
 import termios
 
 
@@ -29,15 +29,16 @@ class Taking:
     def unsent(self) -> int:
         """Bytes not acknowledged while some of them wait in our own buffer; 0 when none wait there."""
         waiting = self._transport.get_write_buffer_size()
-        if not waiting:
+        return waiting + self._queued(termios.TIOCOUTQ) if waiting else 0
+
+    def unread(self) -> int:
+        """Bytes that came and were not read yet."""
+        return self._queued(termios.FIONREAD)
+
+    def _queued(self, queue: int) -> int:
+        """Bytes in a queue of the socket (tcp(7): SIOCINQ, SIOCOUTQ); 0 when it is closed."""
+        number = self._transport.get_extra_info("socket").fileno()
+        try:
+            return int.from_bytes(fcntl.ioctl(number, queue, bytes(4)), sys.byteorder)
+        except OSError:
             return 0
-        return waiting + _in_kernel(self._transport.get_extra_info("socket").fileno())
-
-
-def _in_kernel(fd: int) -> int:
-    """Bytes in a socket's send queue that the other side has not acknowledged (tcp(7), SIOCOUTQ)."""
-    try:
-        found: int = struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0"))[0]
-    except OSError:
-        return 0
-    return found

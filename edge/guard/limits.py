@@ -24,7 +24,7 @@ class Limits:
     stall_s: float = 30.0  # for a client that takes nothing of an answer; one that takes little may go on
     idle_s: float = 60.0  # between an answer and the next request (F22)
     linger_s: float = 2.0  # for reading on after a refusal, so that the client gets to see it
-    drain_s: float = 0.5  # for a request already on its way when the service is to end
+    drain_s: float = 1.0  # for a request already on its way when the service is to end
     look_every_s: float = 1.0  # how often connections are looked at: what every time above is exact to
     body_bytes: int | None = None  # a request's body; None: the application decides
     connections: int = 10_000  # of one process, all clients together

@@ -30,7 +30,7 @@ class Recorder:
     """An application that tells what it was asked, in the order in which it was asked.
 
     /take reads the body and answers its length and digest; /refuse answers 403 without reading; /endless
-    sends pieces without end; /wait answers when `go` is set; everything else is its path.
+    sends pieces without end; /wait answers when `go` is set, /begun has begun before; all else is its path.
     """
 
     asked: list[str] = field(default_factory=list)
@@ -60,6 +60,11 @@ class Recorder:
         elif path == "/wait":
             await self.go.wait()
             await _whole(send, 200, b"waited")
+        elif path == "/begun":
+            start = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]}
+            await send(start)
+            await self.go.wait()
+            await send({"type": "http.response.body", "body": b"begun"})
         else:
             await _whole(send, 200, path.encode())
 

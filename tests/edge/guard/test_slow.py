@@ -236,6 +236,23 @@ async def test_f18_a_request_on_its_way_when_the_service_is_to_end_is_answered()
             await closed(writer)
 
 
+async def test_f18_a_connection_that_was_promised_to_stay_takes_one_request_more() -> None:
+    app = Recorder()
+    async with guarded(app, Guard(replace(QUICK, head_s=5, idle_s=5, drain_s=1))) as (url, server):
+        reader, writer = await connected(url)
+        writer.write(b"GET /begun HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"connection" not in await reader.readuntil(b"\r\n\r\n")
+        server.should_exit = True
+        [connection] = server.server_state.connections
+        await eventually(lambda: bool(vars(connection)["_draining"]))
+        app.go.set()
+        assert await reader.readexactly(5) == b"begun"
+        writer.write(GOOD)
+        [told] = answers(await reader.read())
+        assert (told.status, told.headers[b"connection"]) == (200, b"close")
+        await closed(writer)
+
+
 def _raise_file_limit(wanted: int) -> None:
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most < wanted:
