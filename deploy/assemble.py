@@ -216,12 +216,13 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
 
 
 def edge_counters() -> dict[str, str]:
-    """What an edge counts: {name: meaning} over cache, delivery and pace."""
+    """What an edge counts: {name: meaning} over cache, delivery, pace and guard."""
     from edge.cache.counters import COUNTERS as CACHE
     from edge.deliver.counters import COUNTERS as DELIVER
     from edge.deliver.pace import COUNTERS as PACE
+    from edge.guard.counters import COUNTERS as GUARD
 
-    return {**CACHE, **DELIVER, **PACE}
+    return {**CACHE, **DELIVER, **PACE, **GUARD}
 
 
 def counters_of(layout: Layout, index: int) -> Path:

@@ -15,19 +15,21 @@ import socket
 import sys
 from argparse import ArgumentParser
 from collections.abc import Awaitable
-from typing import Final
+from functools import partial
+from typing import Final, cast
 
 import uvicorn
-import uvloop
 from starlette.types import ASGIApp
+from uvicorn.server import ServerState
 
 from deploy import assemble, observe
-from deploy.draining import DrainingProtocol, DrainingState
+from deploy.http_guard import Guard
+from deploy.http_limits import Loop, guard_of
+from deploy.http_protocol import GuardedProtocol
 from deploy.layers import SettingError
 from deploy.settings import Settings
 from deploy.supervise import USAGE
 
-KEEP_ALIVE_S: Final = 60  # SECURITY F22; clients of ours keep connections for less
 FINISH_S: Final = 25  # for answers under way when told to end, unless the settings say otherwise
 BACKLOG: Final = 2048
 
@@ -46,7 +48,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no dump may hold a key (SECURITY 3.1)
     observe.set_up(_name(wanted.service, wanted.index, wanted.worker), settings.log_level)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=Loop) as runner:
             builder = _builder(wanted.service, settings, wanted.index, wanted.worker, wanted.leases_fd)
             listening = socket.socket(fileno=wanted.fd)
             return runner.run(_serve(builder, settings, wanted.service, listening, wanted.ready_fd))
@@ -55,23 +57,36 @@ def main() -> int:
         return USAGE
 
 
-def config(app: ASGIApp, *, tls: tuple[str, str] | None = None, finish_s: float = FINISH_S) -> uvicorn.Config:
+def config(
+    app: ASGIApp,
+    *,
+    tls: tuple[str, str] | None = None,
+    guard: Guard | None = None,
+    finish_s: float = FINISH_S,
+) -> uvicorn.Config:
     """How every service of ours is served; told to end, it finishes answers for `finish_s` at most."""
     return uvicorn.Config(
         app,
-        http=DrainingProtocol,
+        http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, guard or Guard())),
         ws="none",
         lifespan="on",
         access_log=False,  # a target holds a token
         log_config=None,
         server_header=False,
         proxy_headers=False,  # the edge decides itself whom it believes
-        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=round(finish_s),
         backlog=BACKLOG,
         ssl_certfile=tls[0] if tls else None,
         ssl_keyfile=tls[1] if tls else None,
     )
+
+
+class DrainingState(ServerState):
+    """What all connections of a server share: also whether it drains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.draining = False
 
 
 class Server(uvicorn.Server):
@@ -95,7 +110,7 @@ class Server(uvicorn.Server):
             os.close(self._ready_fd)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stops accepting, has what is held answered, then ends as uvicorn does (see `deploy.draining`)."""
+        """Stops accepting, has what is held answered, then ends as uvicorn does."""
         self.server_state.draining = True
         for server in self.servers:
             server.close()
@@ -131,7 +146,9 @@ async def _serve(
 ) -> int:
     pair = (settings.tls_cert, settings.tls_key)
     tls = (str(pair[0]), str(pair[1])) if service == "edge" and pair[0] and pair[1] else None
-    server = Server(config(await app, tls=tls, finish_s=settings.drain_limit), ready_fd=ready_fd)
+    made = await app
+    guarded = config(made, tls=tls, guard=guard_of(made, settings, service), finish_s=settings.drain_limit)
+    server = Server(guarded, ready_fd=ready_fd)
     notices: set[asyncio.Task[None]] = set()
     asyncio.get_running_loop().add_signal_handler(
         signal.SIGUSR1, lambda: notices.add(asyncio.ensure_future(server.hush()))

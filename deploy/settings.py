@@ -81,6 +81,16 @@ class Settings(BaseModel):
     trusted_proxies: Networks = _row(
         (), "", ("edge",), "networks of front proxies whose X-Forwarded-For names the viewer"
     )
+    connections: Count = _row(
+        10_000, "", ALL, "connections each process takes; those above get 503", ge=10, le=1_000_000
+    )
+    connections_per_client: Count = _row(
+        500,
+        "",
+        ("edge",),
+        "connections each process takes from one address (not this machine's, not trusted proxies')",
+        ge=1,
+    )
 
     drain_limit: Duration = _row(
         "25s", "seconds", ("edge",), "how long a worker told to end finishes the answers under way", ge=1

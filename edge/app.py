@@ -94,6 +94,7 @@ class EdgeApp:
         handed in because the library asks it for packagers' keys.
         """
         self.settings = settings
+        self.count = count  # for the server before it (`edge.guard.counters`)
         self._resources = resources
         self.trusted = trusted
         self.revocations = Revocations(

@@ -9,13 +9,19 @@
     │  └─ 403 revoked         taken back by the publisher
     ├─ 404 not_found          operators only: strangers get `forbidden`
     ├─ 405 method_not_allowed
+    ├─ 408 too_slow           the request did not arrive in time
     ├─ 409 conflict
     ├─ 413 too_large
+    ├─ 414 target_too_long
     ├─ 415 not_media          the upload is no video or audio that can be played
     ├─ 416 range_not_satisfiable
-    ├─ 501 not_implemented    a method nobody here knows
+    ├─ 417 expectation_failed
+    ├─ 429 too_many           more connections than one client may have; with Retry-After
+    ├─ 431 head_too_large     too many or too large header fields
+    ├─ 501 not_implemented    a method that nothing here knows
     ├─ 502 bad_upstream
     ├─ 503 unavailable        trouble, never pace; always with Retry-After
+    ├─ 505 version_not_supported
     └─ 507 disk_full
 
 The public body is JSON `{"code","status","message","id"}`. The ID also stands in the log. A viewer's 403
@@ -35,14 +41,20 @@ STATUS: dict[str, int] = {
     "revoked": 403,
     "not_found": 404,
     "method_not_allowed": 405,
+    "too_slow": 408,
     "conflict": 409,
     "too_large": 413,
+    "target_too_long": 414,
     "not_media": 415,
     "range_not_satisfiable": 416,
+    "expectation_failed": 417,
+    "too_many": 429,
+    "head_too_large": 431,
     "internal": 500,
     "not_implemented": 501,
     "bad_upstream": 502,
     "unavailable": 503,
+    "version_not_supported": 505,
     "disk_full": 507,
 }
 
@@ -64,7 +76,9 @@ class Problem(Exception):
         self.status = STATUS[code]
         self.message = message or VIEWER_SENTENCES.get(code, code.replace("_", " ").capitalize() + ".")
         self.detail = detail
-        self.retry_after_s = retry_after_s if retry_after_s is not None or self.status != 503 else 2
+        self.retry_after_s = (
+            retry_after_s if retry_after_s is not None or self.status not in (429, 503) else 2
+        )
         self.id = secrets.token_hex(6)
         super().__init__(f"{code}: {self.message} {detail}".rstrip())
 

@@ -1,17 +1,26 @@
 """Who is asking: the address a request came from, past the proxies an operator said to trust. Pure.
 
 The socket's address counts, unless it is a trusted proxy's; then the rightmost X-Forwarded-For entry that
-is not a trusted proxy does. An entry that is no address ends the walk: what stands left of it proves
+is not a trusted proxy does. Entries are `192.0.2.1`, `2001:db8::1` or `[2001:db8::1]`, and may name a port
+after an IPv4 address or brackets. One that is no address ends the walk: what stands left of it proves
 nothing.
 """
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from keys import sessions
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+HOPS: Final = 16  # proxies in a row that are believed
+
+_HOP: Final = re.compile(
+    rb"[ \t]*(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)(?=:[0-9])|([0-9A-Fa-f:.]+))(:[0-9]{1,5})?[ \t]*"
+)
 
 
 def networks(texts: Iterable[str]) -> tuple[Network, ...]:
@@ -22,7 +31,7 @@ def networks(texts: Iterable[str]) -> tuple[Network, ...]:
 def address(text: str) -> Address | None:
     """The address a text names, IPv4-mapped IPv6 as IPv4; None when it names none."""
     try:
-        return sessions.client_address(text.strip().strip("[]"))
+        return sessions.client_address(text)
     except ValueError:
         return None
 
@@ -32,13 +41,35 @@ def client_address(peer: str, forwarded: Sequence[bytes], trusted: Sequence[Netw
     current = address(peer)
     if current is None:
         return peer
-    hops = [hop for value in forwarded for hop in value.decode("latin-1").split(",")]
-    while hops and inside(current, trusted):
-        nearer = address(hops.pop())
+    hops = _from_the_right(forwarded)
+    for _ in range(HOPS):
+        if not inside(current, trusted):
+            break
+        nearer = _address_of(next(hops, b""))
         if nearer is None:
             break
         current = nearer
     return str(current)
+
+
+def _from_the_right(forwarded: Sequence[bytes]) -> Iterator[bytes]:
+    """The entries of all field lines, the last one first."""
+    for value in reversed(forwarded):
+        rest, comma = value, b","
+        while comma:
+            rest, comma, hop = rest.rpartition(b",")
+            yield hop
+
+
+def _address_of(hop: bytes) -> Address | None:
+    found = _HOP.fullmatch(hop)
+    if not found:
+        return None
+    bracketed, with_port, bare, port = found.groups()
+    text = bracketed or with_port or bare
+    if bare and port:  # the port of an IPv6 address without brackets could be a part of it
+        text += port
+    return address(text.decode())
 
 
 def inside(found: Address, among: Iterable[Network]) -> bool:

@@ -13,6 +13,8 @@ from typing import Any, Self
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from deploy.http_guard import Guard
+from deploy.serve import config
 from edge.app import EdgeApp, EdgeSettings
 from edge.deliver.trust import TrustedTokens
 from keys import sign_url
@@ -293,19 +295,11 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def served(app: EdgeApp, listening: socket.socket) -> AsyncIterator[None]:
-    """The app behind a real uvicorn on this socket."""
-    config = uvicorn.Config(
-        app,
-        http="httptools",
-        lifespan="on",
-        access_log=False,
-        log_level="error",
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=2,
-    )
-    server = uvicorn.Server(config)
+async def served(app: EdgeApp, listening: socket.socket, guard: Guard | None = None) -> AsyncIterator[None]:
+    """The app behind the server that `deploy` puts before it, on this socket."""
+    settings = config(app, guard=guard)
+    settings.timeout_graceful_shutdown = 2
+    server = uvicorn.Server(settings)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started:
         if task.done():
@@ -357,7 +351,9 @@ def listening_socket() -> tuple[socket.socket, str]:
 
 
 @contextlib.asynccontextmanager
-async def world(web: Path, keys: MemoryKeys | None = None, **settings: Any) -> AsyncIterator[World]:
+async def world(
+    web: Path, keys: MemoryKeys | None = None, guard: Guard | None = None, **settings: Any
+) -> AsyncIterator[World]:
     """An edge that serves `film` from memory and whose pace is open."""
     listening, url = listening_socket()
     keys = keys or MemoryKeys()
@@ -382,6 +378,6 @@ async def world(web: Path, keys: MemoryKeys | None = None, **settings: Any) -> A
         metrics=lambda: "sluice_up 1\n",
         count=count,
     )
-    async with served(app, listening):
+    async with served(app, listening, guard):
         await until(lambda: not (trusted.missing() or app.revocations.missing()))
         yield World(url, app, keys, library, gate, trusted, counted)
