@@ -5,6 +5,7 @@ is not a trusted proxy does. An entry that is no address ends the walk: what sta
 nothing.
 """
 
+import functools
 import ipaddress
 from collections.abc import Iterable, Sequence
 
@@ -19,6 +20,7 @@ def networks(texts: Iterable[str]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
 
 
+@functools.lru_cache(maxsize=4096)
 def address(text: str) -> Address | None:
     """The address a text names, IPv4-mapped IPv6 as IPv4; None when it names none."""
     try:

@@ -106,7 +106,7 @@ class Segments:
             await self._without_body(plan, send, extra)
             return plan.part.status
         try:
-            async with watched(receive) as client:
+            with watched(receive) as client:
                 await self._with_body(plan, client, send, extra)
         except Gone:
             self._count("segments_left", 1)
