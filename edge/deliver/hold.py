@@ -29,8 +29,8 @@ class Gone(Exception):
 class Client:
     """Whether the client of one request is still there.
 
-    Watching takes a task, which is dear beside a small segment: it begins when the client has to wait longer
-    than pace takes to answer, or with the piece after UNWATCHED.
+    Watching takes a task, which is dear beside a small segment: it begins when the client has to wait for
+    something (longer than pace takes to answer), or with the piece after UNWATCHED.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -46,7 +46,13 @@ class Client:
         elif self._checks < UNWATCHED:
             self._checks += 1
         else:
-            self._watch()
+            self.watch()
+
+    def watch(self) -> "asyncio.Task[None]":
+        """Begins to watch; done when the client left."""
+        if self._gone is None:
+            self._gone = asyncio.create_task(self._until_gone())
+        return self._gone
 
     async def wait(self, grant: Grant, timeout_s: float) -> bool:
         """Whether the grant was given within the time. Gone when the client leaves first."""
@@ -56,7 +62,7 @@ class Client:
         return await self._wait_watched(grant, timeout_s - at_once)
 
     async def _wait_watched(self, grant: Grant, timeout_s: float) -> bool:
-        gone = self._watch()
+        gone = self.watch()
         waiting = asyncio.ensure_future(grant.wait(timeout_s))
         try:
             await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -65,11 +71,6 @@ class Client:
             return waiting.result()
         finally:
             waiting.cancel()
-
-    def _watch(self) -> asyncio.Task[None]:
-        if self._gone is None:
-            self._gone = asyncio.create_task(self._until_gone())
-        return self._gone
 
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -135,6 +135,8 @@ class Segments:
         with self._ask(plan) as grant:
             granted = await client.wait(grant, self._hold_s)
             opened = await self._open(plan)
+            if opened.source != "l1":
+                client.watch()
             body = Body(send, client, plan.part.stop - plan.part.start)
             try:
                 async with aclosing(self._pieces(plan, opened)) as pieces:
