@@ -24,6 +24,7 @@ from deploy.bench.rows import Row, short
 from deploy.bench.viewers import WrongAnswer
 from deploy.layers import SettingError
 from deploy.supervise import ChildFailed
+from keys.problems import Problem
 
 ROOT: Final = Path(__file__).parent.parent.parent
 RESULTS: Final = ROOT / "deploy" / "bench" / "RESULTS.md"
@@ -45,8 +46,8 @@ def main(names: tuple[str, ...], rounds: int, json_file: Path | None, port_base:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             rows = runner.run(bench(names or tuple(JOBS), size, console, port_base))
-    except (WrongAnswer, Broken, SettingError, ChildFailed) as error:
-        raise click.ClickException(str(error)) from error
+    except (WrongAnswer, Broken, SettingError, ChildFailed, Problem, TimeoutError) as error:
+        raise click.ClickException(str(error) or "Something did not answer in time.") from error
     console.print(report.table(rows))
     if json_file:
         json_file.write_text(report.as_json(rows, circumstances) + "\n")

@@ -1,4 +1,5 @@
-"""What is served: noise as film, of segments of one size, packaged by the origin's own packager.
+"""What is served: noise as film, of segments of one size, packaged by the origin's own packager. The first
+segments are offered as downloads too, so that plain bodies have the same size.
 
 Noise does not compress, so the encoder's rate alone says how large a segment is, and few frames are enough:
 making a film takes seconds. Keys, sealing, digests, signatures and catalogue are the real ones.
@@ -6,6 +7,7 @@ making a film takes seconds. Keys, sealing, digests, signatures and catalogue ar
 
 import asyncio
 import hashlib
+import io
 import time
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +19,7 @@ from deploy.layout import Layout
 from deploy.settings import Settings
 from keys.client import KeysClient, node_credential
 from keys.nodes import NodeIdentity
+from origin.downloads import FileName
 from origin.ingest.ladder import Ladder, VideoRung
 from origin.ingest.packager import Generation, Packager
 from origin.media.segmenting import Segment, Splitter
@@ -29,6 +32,7 @@ PERIOD_SEGMENTS: Final = 4
 WIDTH: Final = 640
 HEIGHT: Final = 360
 FPS: Final = 5
+FILES: Final = 16  # segments that are downloads too
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ async def make(settings: Settings, asset: str, segment_bytes: int, segments: int
     layout = Layout(settings)
     node = NodeIdentity.load_or_create(layout.origin / "node.json", f"{settings.node_name}-origin", "origin")
     stream = await _encoded(ffmpeg_path(settings), segment_bytes * 8 // SEGMENT_S, segments * SEGMENT_S)
+    bodies = [piece.data for piece in Splitter().feed(stream) if isinstance(piece, Segment)]
     catalogue = await Catalogue.open(f"sqlite:///{layout.origin / 'catalogue.db'}")
     try:
         async with KeysClient(settings.keys, node_credential(node, time.time)) as keys:
@@ -67,7 +72,11 @@ async def make(settings: Settings, asset: str, segment_bytes: int, segments: int
                 signer=node.private,
             )
             await packager.take(RENDITION, stream)
-            descriptor = await packager.finish(title=asset, period_segments=PERIOD_SEGMENTS)
+            files = [
+                await packager.store_file(io.BytesIO(body), _named(number), int(time.time()))
+                for number, body in enumerate(bodies[:FILES])
+            ]
+            descriptor = await packager.finish(title=asset, period_segments=PERIOD_SEGMENTS, downloads=files)
             await keys.publish(asset, new.generation)
             await catalogue.publish(
                 asset,
@@ -80,8 +89,12 @@ async def make(settings: Settings, asset: str, segment_bytes: int, segments: int
             )
     finally:
         await catalogue.close()
-    bodies = [piece.data for piece in Splitter().feed(stream) if isinstance(piece, Segment)]
     return Film(asset, tuple(map(len, bodies)), tuple(hashlib.sha256(body).digest() for body in bodies))
+
+
+def _named(number: int) -> FileName:
+    """What the download of a segment is called."""
+    return FileName(f"{number}.mp4", f"{number}.mp4", f"file-{number}", "video/mp4")
 
 
 async def _encoded(ffmpeg: Path, bits_per_s: int, seconds: int) -> bytes:

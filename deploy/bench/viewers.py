@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from deploy.bench.film import PERIOD_SEGMENTS, RENDITION, Film
+from deploy.bench.film import FILES, PERIOD_SEGMENTS, RENDITION, Film
 from deploy.bench.load import Line, Reply
 from deploy.commands.links import make_link
 
@@ -68,13 +68,32 @@ async def open_sessions(data: Path, edges: Sequence[str], film: Film, count: int
     return opened
 
 
+async def open_downloads(data: Path, edges: Sequence[str], film: Film) -> list[Wanted]:
+    """Every download of the film, each under a session of its own; each was taken once, byte by byte."""
+    found: list[Wanted] = []
+    async with await Line.to(edges[0]) as line:
+        for number, length in enumerate(film.sizes[:FILES]):
+            viewer = f"bench-{next(_names)}"
+            link = make_link(data, film.asset, list(edges), download=f"{number}.mp4", viewer=viewer)
+            target = await _redirected(line, link)
+            taken = await line.get(target, keep=True)
+            if taken.status != 200 or not film.is_segment(number, bytes(taken.body)):
+                raise WrongAnswer(f"download {number} was answered {taken.status}, or with other bytes")
+            found.append((target, length))
+    return found
+
+
 async def _open(line: Line, link: str, film: Film) -> Session:
+    session = Session(film, (await _redirected(line, link)).removesuffix("main.m3u8"))
+    await take([line], iter([session.key(0)]))
+    return session
+
+
+async def _redirected(line: Line, link: str) -> str:
     answer = await line.get(urlsplit(link).path)
     if answer.status != 302:
         raise WrongAnswer(f"a link was answered {answer.status}")
-    session = Session(film, answer.header("location").removesuffix("main.m3u8"))
-    await take([line], iter([session.key(0)]))
-    return session
+    return answer.header("location")
 
 
 async def take(lines: Sequence[Line], wanted: Iterable[Wanted]) -> list[Reply]:

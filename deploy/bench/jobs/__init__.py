@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from deploy.bench.jobs import crowd, herd, idle, layers, segments, small
+from deploy.bench.jobs import crowd, herd, idle, layers, plain, segments, small
 from deploy.bench.rig import Rig
 from deploy.bench.rows import Row
 
 JOBS: Final[dict[str, Callable[[Rig], Awaitable[list[Row]]]]] = {
     "aes": segments.run,
+    "plain": plain.run,
     "small": small.run,
     "crowd": crowd.run,
     "herd": herd.run,
