@@ -86,9 +86,11 @@ class Rig:
             self.films[name] = await film.make(self.system.settings, asset, size, count)
         return self.films[name]
 
-    async def sessions(self, film: Film, count: int) -> list[Session]:
-        """New sessions, good on all edges."""
-        return await open_sessions(self.data, self.edges, film, count)
+    async def sessions(self, film: Film, count: int, *, edge: int = 0) -> list[Session]:
+        """New sessions, opened at the edge with this index, good on all edges."""
+        first = self.edges[edge]
+        others = [url for url in self.edges if url != first]
+        return await open_sessions(self.data, [first, *others], film, count)
 
     async def measure(self, pid: int, work: Awaitable[Any]) -> Measured:
         """What the server with this PID took for this work."""

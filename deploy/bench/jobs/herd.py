@@ -11,6 +11,7 @@ from typing import Final
 
 from deploy.bench import film as films
 from deploy.bench.figures import percentile
+from deploy.bench.film import Film
 from deploy.bench.load import Line, Reply
 from deploy.bench.rig import Rig
 from deploy.bench.rows import Bar, Row
@@ -31,10 +32,10 @@ async def run(rig: Rig) -> list[Row]:
     own: list[float] = []
     for turn in range(min(ROUNDS, rig.size.rounds)):
         film = await films.make(rig.system.settings, f"cold-{turn}", rig.size.segments[-1][1], 2)
-        wanted = [session.segment(0) for session in await rig.sessions(film, rig.size.herd)]
+        wanted = await _wanted(rig, film)
         slices = slice_count(film.sizes[0])
         before = await _origin_requests(rig)
-        replies = await _at_once(rig, wanted)
+        replies = await _at_once(wanted)
         requests.append(await _origin_requests(rig) - before)
         first.append(1000 * percentile([reply.first_byte_s for reply in replies], 0.99))
         own.append(1000 * await _origin_first_byte(rig, film.asset))
@@ -48,10 +49,19 @@ async def run(rig: Rig) -> list[Row]:
     ]  # fmt: skip
 
 
-async def _at_once(rig: Rig, wanted: list[Wanted]) -> list[Reply]:
-    lines = [await Line.to(rig.edges[place % len(rig.edges)]) for place in range(len(wanted))]
+async def _wanted(rig: Rig, film: Film) -> list[tuple[str, Wanted]]:
+    """The first segment for each viewer, and the edge he asks: the one where he opened his session."""
+    found: list[tuple[str, Wanted]] = []
+    for edge, url in enumerate(rig.edges):
+        share = rig.size.herd // len(rig.edges)
+        found += [(url, each.segment(0)) for each in await rig.sessions(film, share, edge=edge)]
+    return found
+
+
+async def _at_once(wanted: list[tuple[str, Wanted]]) -> list[Reply]:
+    lines = [await Line.to(url) for url, _ in wanted]
     try:
-        asked = zip(lines, wanted, strict=True)
+        asked = zip(lines, (each for _, each in wanted), strict=True)
         return [reply for [reply] in await asyncio.gather(*(take([line], [each]) for line, each in asked))]
     finally:
         for line in lines:
