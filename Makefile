@@ -1,8 +1,9 @@
 # make demo    everything on this machine: a sample film, links to play it, the admin page
 # make proof   puts the whole to the proof: plays, rips, kills, and says what holds
 # make test    all tests            make check   format, lint, types, tests
+# make bench   what it costs beside a bare server; writes deploy/bench/RESULTS.md
 # make setup   only the set-up, which every target does by itself; the command is then .venv/bin/sluice
-.PHONY: setup demo test check lock
+.PHONY: setup demo test check bench lock
 .DEFAULT_GOAL := setup
 
 py := .venv/bin/python
@@ -29,6 +30,9 @@ check: setup-dev
 	$(py) -m ruff check .
 	$(py) -m mypy
 	$(py) -m pytest
+
+bench: setup
+	@$(py) -m deploy.bench $(ARGS)
 
 # Pins every package anew, with hashes and without index addresses.
 lock:

@@ -38,7 +38,6 @@ async def start(spec: ChildSpec) -> asyncio.subprocess.Process:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
-        umask=0o077,  # whatever a child writes is its user's alone: databases, blobs, uploads, sockets
         preexec_fn=_tied_to(os.getpid()),
     )
     assert process.stdin is not None
@@ -58,6 +57,7 @@ def kill_group(process: asyncio.subprocess.Process, number: signal.Signals) -> N
 def _tied_to(supervisor: int) -> Callable[[], None]:
     # Runs in the child between fork and exec: only calls that are safe there, libc is loaded already.
     def tie() -> None:
+        os.umask(0o077)  # whatever a child writes is its user's alone: databases, blobs, uploads, sockets
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != supervisor:  # it died before the line above took effect
             os._exit(1)

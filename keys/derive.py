@@ -9,17 +9,21 @@ SHA-256. `enc` is injective: no two different field lists give the same bytes.
 import hashlib
 import hmac
 import struct
+from typing import Final
+
+_LENGTH: Final = struct.Struct(">I")
+_INTEGER: Final = struct.Struct(">IQ")
 
 
 def enc(label: str, *fields: str | bytes | int) -> bytes:
     """Label and fields, each as 4-byte big-endian length and bytes; an integer is 8 bytes big-endian."""
-    parts = []
+    parts: list[bytes] = []
     for field in (label, *fields):
         if isinstance(field, int):
-            data = struct.pack(">Q", field)
+            parts.append(_INTEGER.pack(8, field))
         else:
-            data = field.encode("utf-8") if isinstance(field, str) else bytes(field)
-        parts.append(struct.pack(">I", len(data)) + data)
+            data = field.encode() if isinstance(field, str) else field
+            parts += (_LENGTH.pack(len(data)), data)
     return b"".join(parts)
 
 

@@ -6,6 +6,7 @@ after an IPv4 address or brackets. One that is no address ends the walk: what st
 nothing.
 """
 
+import functools
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,6 +29,7 @@ def networks(texts: Iterable[str]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
 
 
+@functools.lru_cache(maxsize=4096)
 def address(text: str) -> Address | None:
     """The address a text names, IPv4-mapped IPv6 as IPv4; None when it names none."""
     try:

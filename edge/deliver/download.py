@@ -115,7 +115,7 @@ class Downloads:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return chosen.status
         try:
-            async with watched(receive) as client:
+            with watched(receive) as client:
                 await self._with_body(chosen, Body(send, client, chosen.length), extra)
         except Gone:
             self._count("downloads_left", 1)

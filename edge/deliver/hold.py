@@ -6,8 +6,8 @@ after the grant. A client that leaves while it waits is not charged: the asking 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from starlette.types import Receive
@@ -17,6 +17,8 @@ from edge.deliver.needs import Grant
 HOLD_S: Final = 8.0  # players wait this long for a first byte without harm
 DRIP_EVERY_S: Final = 1.0
 DRIP_BYTES: Final = 4
+AT_ONCE_S: Final = 0.1  # within which pace answers whoever need not wait
+UNWATCHED: Final = 8  # pieces, 2 MiB, that may be made for a client that left meanwhile
 KEEP_BACK_BYTES: Final = 16  # what no drip reaches: the last block of the piece in hand
 
 
@@ -25,41 +27,69 @@ class Gone(Exception):
 
 
 class Client:
-    """Whether the client of one request is still there."""
+    """Whether the client of one request is still there.
 
-    def __init__(self, gone: asyncio.Task[None]) -> None:
-        self._gone = gone
+    Watching takes a task, which is dear beside a small segment: it begins when the client has to wait for
+    something (longer than pace takes to answer), or with the piece after UNWATCHED.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._gone: asyncio.Task[None] | None = None
+        self._checks = 0
 
     def check(self) -> None:
-        """Gone when it left."""
-        if self._gone.done():
-            raise Gone
+        """Gone when it was seen to leave."""
+        if self._gone is not None:
+            if self._gone.done():
+                raise Gone
+        elif self._checks < UNWATCHED:
+            self._checks += 1
+        else:
+            self.watch()
+
+    def watch(self) -> "asyncio.Task[None]":
+        """Begins to watch; done when the client left."""
+        if self._gone is None:
+            self._gone = asyncio.create_task(self._until_gone())
+        return self._gone
 
     async def wait(self, grant: Grant, timeout_s: float) -> bool:
         """Whether the grant was given within the time. Gone when the client leaves first."""
+        at_once = min(timeout_s, AT_ONCE_S)
+        if await grant.wait(at_once):
+            return True
+        return await self._wait_watched(grant, timeout_s - at_once)
+
+    async def _wait_watched(self, grant: Grant, timeout_s: float) -> bool:
+        gone = self.watch()
         waiting = asyncio.ensure_future(grant.wait(timeout_s))
         try:
-            await asyncio.wait({waiting, self._gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
                 raise Gone
             return waiting.result()
         finally:
             waiting.cancel()
 
-
-@asynccontextmanager
-async def watched(receive: Receive) -> AsyncIterator[Client]:
-    """The client of a request: what it sends besides is dropped, that it leaves is noticed."""
-
-    async def until_gone() -> None:
-        while (await receive())["type"] != "http.disconnect":
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    gone = asyncio.create_task(until_gone())
+    def close(self) -> None:
+        """Nobody looks any more."""
+        if self._gone is not None:
+            self._gone.cancel()
+
+
+@contextmanager
+def watched(receive: Receive) -> Iterator[Client]:
+    """The client of a request: what it sends besides is dropped, that it leaves is noticed."""
+    client = Client(receive)
     try:
-        yield Client(gone)
+        yield client
     finally:
-        gone.cancel()
+        client.close()
 
 
 def drip_size(piece: memoryview, sent: int) -> int:

@@ -58,6 +58,7 @@ class Bucket:
 
     key: str
     known: PaceState | None = None  # as the store last had it
+    value: bytes | None = None  # the same, as the bytes that stand there unless another changed them since
     alone: PaceState | None = None  # as this worker carries on without the store
     unsettled: list[Charge] = field(default_factory=list)  # handed out without the store
 
@@ -121,8 +122,10 @@ class Ledger:
         return self._look_alone(bucket, asks(), self._ask_again_at - clock())
 
     async def _look_in_store(self, bucket: Bucket, asks: Callable[[], Sequence[Ask]]) -> Look | None:
-        for _ in range(TRIES):
-            old = await self._store.load(bucket.key)
+        """One round trip where nobody else changed the bucket: what this worker wrote last is its `old`."""
+        for attempt in range(TRIES):
+            guessed = attempt == 0 and bucket.value is not None
+            old = bucket.value if guessed else await self._store.load(bucket.key)
             lost_at = 0.0 if old is not None else await self._lost_at()
             waiting = asks()  # whoever left until here is not charged
             if not waiting:
@@ -130,10 +133,12 @@ class Ledger:
             state = self._state(bucket, old, lost_at, waiting[0].pace)
             found = decide(state, waiting, self._now())
             new = encode(found.state)
-            if new == old or await self._store.swap(bucket.key, old, new, KEEP_S):
-                bucket.known, bucket.alone, bucket.unsettled = found.state, None, []
+            if (new == old and not guessed) or await self._store.swap(bucket.key, old, new, KEEP_S):
+                bucket.known, bucket.value = found.state, new
+                bucket.alone, bucket.unsettled = None, []
                 return found
-            self._count("pace_conflicts", 1)
+            if not guessed:
+                self._count("pace_conflicts", 1)
         await asyncio.sleep(random.uniform(0.0, 0.05))
         return None
 

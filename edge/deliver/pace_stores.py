@@ -4,16 +4,14 @@ Twins of one contract (`pace_ledger.PaceStore`). The dictionary is the readable 
 must do.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
+import hashlib
+from collections.abc import Callable
 from typing import Final
 
-import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from edge.deliver.pace_ledger import StoreLost
+from edge.deliver.redis_line import RedisLine, Word
 
 PREFIX: Final = "pace:"
 TIMEOUT_S: Final = 0.25  # for one operation: beyond it this worker paces by itself for a second
@@ -25,6 +23,7 @@ if (found or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
 return 1
 """
+_SWAP_DIGEST: Final = hashlib.sha1(_SWAP.encode(), usedforsecurity=False).hexdigest()  # as EVALSHA wants it
 
 
 class MemoryPaceStore:
@@ -58,33 +57,31 @@ class RedisPaceStore:
     """Buckets in a Redis-protocol server. `url` is redis:// or unix://; `prefix` starts every key."""
 
     def __init__(self, url: str, *, prefix: str = PREFIX, timeout_s: float = TIMEOUT_S) -> None:
-        self._client = redis.asyncio.Redis.from_url(
-            url,
-            socket_connect_timeout=timeout_s,
-            socket_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),  # a retry is another chance to be late: the worker goes on by itself
-        )
+        self._line = RedisLine(url, timeout_s=timeout_s)
         self._prefix = prefix
-        self._timeout_s = timeout_s
-        self._swap = self._client.register_script(_SWAP)
 
     async def load(self, key: str) -> bytes | None:
         """As PaceStore."""
-        found = await self._timed(self._client.get(self._prefix + key))
+        found = await self._ask("GET", self._prefix + key)
         return found if isinstance(found, bytes) else None
 
     async def swap(self, key: str, old: bytes | None, new: bytes, ttl_s: int) -> bool:
         """As PaceStore."""
-        arguments = (old or b"", new, ttl_s)  # a value is never empty
-        return bool(await self._timed(self._swap(keys=[self._prefix + key], args=arguments)))
+        arguments = (1, self._prefix + key, old or b"", new, ttl_s)  # a value is never empty
+        found = await self._ask("EVALSHA", _SWAP_DIGEST, *arguments)
+        if found is None:
+            found = await self._ask("EVAL", _SWAP, *arguments)
+        return bool(found)
 
     async def aclose(self) -> None:
-        """Closes the connections."""
-        await self._client.aclose()
+        """Closes the connection."""
+        self._line.close()
 
-    async def _timed(self, answer: Awaitable[object]) -> object:
+    async def _ask(self, *command: Word) -> object:
+        """The answer; None also when the server does not know the script."""
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await answer
+            return await self._line.ask(*command)
         except (RedisError, OSError, TimeoutError) as exc:
+            if str(exc).startswith("NOSCRIPT"):
+                return None
             raise StoreLost(f"control store: {type(exc).__name__}") from exc

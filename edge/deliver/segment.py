@@ -106,7 +106,7 @@ class Segments:
             await self._without_body(plan, send, extra)
             return plan.part.status
         try:
-            async with watched(receive) as client:
+            with watched(receive) as client:
                 await self._with_body(plan, client, send, extra)
         except Gone:
             self._count("segments_left", 1)
@@ -135,6 +135,8 @@ class Segments:
         with self._ask(plan) as grant:
             granted = await client.wait(grant, self._hold_s)
             opened = await self._open(plan)
+            if opened.source != "l1":
+                client.watch()
             body = Body(send, client, plan.part.stop - plan.part.start)
             try:
                 async with aclosing(self._pieces(plan, opened)) as pieces:

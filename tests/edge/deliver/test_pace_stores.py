@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from redis.asyncio import Redis
 
 from edge.deliver.pace_ledger import StoreLost
 from edge.deliver.pace_stores import PREFIX, MemoryPaceStore, RedisPaceStore
@@ -43,10 +44,11 @@ async def test_f34_no_key_in_redis_is_without_an_end(control: Server) -> None:
     store = RedisPaceStore(control.url, timeout_s=2)
     paced = gate(store)
     await burst(paced)
-    keys = [key async for key in store._client.scan_iter()]
-    assert len(keys) == 2
-    assert all(key.startswith(PREFIX.encode()) for key in keys)
-    assert all([await store._client.ttl(key) > 0 for key in keys])
+    async with Redis.from_url(control.url) as client:
+        keys = [key async for key in client.scan_iter()]
+        assert len(keys) == 2
+        assert all(key.startswith(PREFIX.encode()) for key in keys)
+        assert all([await client.ttl(key) > 0 for key in keys])
     await paced.aclose()
     await store.aclose()
 
@@ -60,6 +62,6 @@ async def test_f10_a_frozen_redis_is_lost_in_time_and_its_late_answers_are_nobod
         with pytest.raises(StoreLost):
             await store.load("a")
     control.freeze(False)
-    store._timeout_s = 5
+    store._line._timeout_s = 5
     assert [await store.load("b") for _ in range(5)] == [b"B"] * 5
     await store.aclose()

@@ -1,0 +1,46 @@
+"""Plain bodies: CPU per GB of downloads that all lie in the first cache level.
+
+The floor sends bodies of the same length from memory.
+"""
+
+import itertools
+from typing import Final
+
+from deploy.bench.load import Line
+from deploy.bench.rig import Rig
+from deploy.bench.rows import Bar, Row
+from deploy.bench.viewers import open_downloads, take
+
+BAR: Final = Bar(ratio_at_least=0.7)
+LINES: Final = 4
+TIMES: Final = 3  # what is encrypted in a round: a plain GB is that much cheaper
+
+
+async def run(rig: Rig) -> list[Row]:
+    """One row for each size."""
+    return [await _row(rig, name) for name, *_ in rig.size.segments]
+
+
+async def _row(rig: Rig, name: str) -> Row:
+    film = await rig.film(name)
+    files = await open_downloads(rig.data, rig.edges, film)
+    count = max(1, round(TIMES * rig.size.gigabytes * 1e9 / film.sizes[0]))
+    wanted = list(itertools.islice(itertools.cycle(files), count))
+    total = sum(length for _, length in wanted)
+    bare = [(f"/plain/{length}", length) for _, length in wanted]
+    lines = [await Line.to(rig.edges[0]) for _ in range(LINES)]
+    floor_lines = [await Line.to(rig.floor_url) for _ in range(LINES)]
+
+    async def edge() -> float:
+        return (await rig.measure(rig.edge_pid, take(lines, wanted))).cpu_s / total * 1e9
+
+    async def floor() -> float:
+        return (await rig.measure(rig.floor_pid, take(floor_lines, bare))).cpu_s / total * 1e9
+
+    try:
+        edges, floors = await rig.rounds(edge, floor)
+    finally:
+        for line in (*lines, *floor_lines):
+            line.close()
+    remark = f"{count} bodies a round; {len(files)} files compared"
+    return Row("plain", f"plain downloads of {name}", "CPU s/GB", edges, floors, BAR, remark)
