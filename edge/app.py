@@ -115,7 +115,15 @@ class EdgeApp:
             authorizer,
             Opening(authorizer, keys, patience, self.admission, clock=clock, count=count),
             Playlists(library),
-            Segments(library, pace, self.activity, node=settings.node, now=now, count=count),
+            Segments(
+                library,
+                pace,
+                self.activity,
+                authorizer.still_allowed,
+                node=settings.node,
+                now=now,
+                count=count,
+            ),
             Downloads(
                 library,
                 self.activity,

@@ -5,9 +5,12 @@ response began, BodyBroken makes the server close the connection; nothing short 
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.types import Message, Send
 
+from edge.deliver.counters import Count
 from edge.deliver.hold import Client, Gone
 
 
@@ -18,12 +21,26 @@ class BodyBroken(Exception):
 class Body:
     """One body of `length` bytes."""
 
-    def __init__(self, send: Send, client: Client, length: int) -> None:
+    def __init__(self, send: Send, client: Client, length: int, count: Count) -> None:
         self.begun = False
         self.sent = 0
+        self._count = count
         self._length = length
         self._send = send
         self._client = client
+
+    @contextmanager
+    def broken_by_errors(self) -> Iterator[None]:
+        """What fails in here before the body began is raised as it is, afterwards as BodyBroken."""
+        try:
+            yield
+        except Gone:
+            raise
+        except Exception as exc:
+            if not self.begun:
+                raise
+            self._count("failed", 1)
+            raise BodyBroken(f"after {self.sent} bytes: {exc}") from exc
 
     async def begin(self, start: Message) -> None:
         """Sends the head. Gone when the client left."""

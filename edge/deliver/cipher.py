@@ -59,7 +59,7 @@ class BufferPool:
 
     def give(self, buffer: bytearray) -> None:
         """Hands a buffer back, whoever may still be reading it."""
-        if len(self._buffers) < self._kept:
+        if len(buffer) == _BUFFER and len(self._buffers) < self._kept:
             self._buffers.append(buffer)
 
 
@@ -101,12 +101,14 @@ async def encrypted(
     *,
     start: int,
     stop: int,
+    lead: int = 0,
 ) -> AsyncGenerator[memoryview, None]:
     """Bytes `start` ≤ i < `stop` of the encrypted body, in pieces. CBC is serial: the rest before is too.
 
     `slice_at(i)` gives plain slice i of an object of `length` bytes; Problem bad_upstream when it is of
     another length. A piece is only valid until the next is asked for, unless the receiver keeps a
-    view of it.
+    view of it. `lead` plain bytes, a multiple of 16, come first as a piece of their own, in a small buffer:
+    for who keeps that piece long.
     """
     cipher = SegmentCipher(key, number)
     index = out = 0
@@ -114,8 +116,8 @@ async def encrypted(
         plain = await slice_at(index)
         if len(plain) != slice_length(length, index):
             raise Problem("bad_upstream", detail=f"slice {index} of {length} bytes has {len(plain)}")
-        for piece, last in _pieces(plain, at_end=index == slice_count(length) - 1):
-            buffer = pool.take()
+        for piece, last in _pieces(plain, lead if not index else 0, at_end=index == slice_count(length) - 1):
+            buffer = pool.take() if out or not lead else bytearray(lead + 2 * BLOCK)
             made = cipher.into(buffer, piece, last=last)
             if out + made > start:
                 yield memoryview(buffer)[max(0, start - out) : min(made, stop - out)]
@@ -127,6 +129,8 @@ async def encrypted(
         index += 1
 
 
-def _pieces(plain: memoryview, *, at_end: bool) -> Iterator[tuple[memoryview, bool]]:
-    for start in range(0, len(plain) or 1, PIECE):
+def _pieces(plain: memoryview, lead: int, *, at_end: bool) -> Iterator[tuple[memoryview, bool]]:
+    if lead:
+        yield plain[:lead], at_end and lead >= len(plain)
+    for start in range(lead, len(plain) or 1, PIECE):
         yield plain[start : start + PIECE], at_end and start + PIECE >= len(plain)

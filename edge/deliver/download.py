@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Send
 from edge.deliver import multipart, ranges
 from edge.deliver.activity import Activity
 from edge.deliver.answer import Request
-from edge.deliver.body import Body, BodyBroken
+from edge.deliver.body import Body
 from edge.deliver.cors import Headers
 from edge.deliver.counters import Count, ignore
 from edge.deliver.disposition import attachment
@@ -116,25 +116,18 @@ class Downloads:
             return chosen.status
         try:
             with watched(receive) as client:
-                await self._with_body(chosen, Body(send, client, chosen.length), extra)
+                await self._with_body(chosen, Body(send, client, chosen.length, self._count), extra)
         except Gone:
             self._count("downloads_left", 1)
         return chosen.status
 
     async def _with_body(self, chosen: Plan, body: Body, extra: Headers) -> None:
         framing = chosen.framing
-        try:
+        with body.broken_by_errors():
             for number, span in enumerate(chosen.spans):
                 await self._span(chosen, body, span, framing.heads[number] if framing else b"", extra)
             if framing:
                 await body.put(framing.end)
-        except Gone:
-            raise
-        except Exception as exc:
-            if not body.begun:
-                raise
-            self._count("failed", 1)
-            raise BodyBroken(f"after {body.sent} bytes: {exc}") from exc
 
     async def _span(
         self, chosen: Plan, body: Body, span: tuple[int, int], head: bytes, extra: Headers

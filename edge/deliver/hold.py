@@ -2,7 +2,8 @@
 
 Slowing is the only answer pace ever gives: the response is held before its first byte for up to HOLD_S,
 then a few bytes of the body go out at a time until the segment is granted. Never 503, never a trickle
-after the grant. A client that leaves while it waits is not charged: the asking stops with it.
+after the grant. A client that leaves while it waits is not charged: the asking stops with it. What was held
+is asked again whether its session still runs, at every look: waiting outlasts no revocation.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ HOLD_S: Final = 8.0  # players wait this long for a first byte without harm
 DRIP_EVERY_S: Final = 1.0
 DRIP_BYTES: Final = 4
 AT_ONCE_S: Final = 0.1  # within which pace answers whoever need not wait
+LEAD_BYTES: Final = 4096  # made of a body while it drips: no more is held for somebody who has not paid
 UNWATCHED: Final = 8  # pieces, 2 MiB, that may be made for a client that left meanwhile
 KEEP_BACK_BYTES: Final = 16  # what no drip reaches: the last block of the piece in hand
 
@@ -47,6 +49,11 @@ class Client:
             self._checks += 1
         else:
             self.watch()
+
+    @property
+    def watching(self) -> bool:
+        """Whether it had to wait for something, or takes a long body."""
+        return self._gone is not None
 
     def watch(self) -> "asyncio.Task[None]":
         """Begins to watch; done when the client left."""

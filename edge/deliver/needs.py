@@ -44,6 +44,10 @@ class Grant(Protocol):
         """Whether it was given within so many seconds; may be asked again."""
         ...
 
+    def may_drip(self) -> bool:
+        """Whether a few bytes may go out before it is given."""
+        ...
+
     def __enter__(self) -> Self: ...
 
     def __exit__(

@@ -3,6 +3,8 @@
     with gate.request(bucket, "video", pace, "film:1", 7, 4.0) as grant:
         if not await grant.wait(8):              # held before the first byte
             while not await grant.wait(2): ...   # then a few bytes at a time
+Only the first DRIPPING of a bucket get those bytes (`grant.may_drip`): the others are held until they are
+granted, and cost nothing but their wait.
 Requests of one bucket queue in the worker, and the one that waits longest asks for all of them. What this
 worker knows to be paid is granted at once. How a bucket is shared with other workers is for `pace_ledger`,
 what a pace allows for `keys.pace`.
@@ -30,14 +32,15 @@ COUNTERS: Final[dict[str, str]] = {
 
 LONGEST_S: Final = 8.0  # between two looks at a bucket somebody waits on
 SHORTEST_S: Final = 0.01
+DRIPPING: Final = 16  # of one bucket in one worker: more than players ask for at once
 
 
 class Grant:
     """One segment's permission. Leave the `with` block before it is granted, and nothing is charged."""
 
-    def __init__(self, ask: Ask, left: Callable[["Grant"], None]) -> None:
+    def __init__(self, ask: Ask, lane: "_Lane") -> None:
         self.ask = ask
-        self._left = left
+        self._lane = lane
         self._answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.counted = False  # as one that had to wait
 
@@ -55,11 +58,15 @@ class Grant:
             return True
         return False
 
+    def may_drip(self) -> bool:
+        """Whether it is one of the few of its bucket that get some bytes before they are granted."""
+        return self._lane.may_drip(self)
+
     def cancel(self) -> None:
         """The client left. Means nothing once granted."""
         if not self._answer.done():
             self._answer.cancel()
-            self._left(self)
+            self._lane.leave(self)
 
     def answer(self, error: BaseException | None = None) -> None:
         """What the gate says: granted, or the error that ended all waiting."""
@@ -86,6 +93,7 @@ class _Lane:
     def __init__(self, key: str) -> None:
         self.bucket = Bucket(key)
         self.waiting: list[Grant] = []
+        self._dripping: set[Grant] = set()
         self.changed = asyncio.Event()  # who waits is not as it was at the last look
         self.task: asyncio.Task[None] | None = None
 
@@ -100,17 +108,27 @@ class _Lane:
     def leave(self, grant: Grant) -> None:
         if self.waiting[0] is grant:
             self.changed.set()
-        self.waiting.remove(grant)
+        self._remove(grant)
+
+    def may_drip(self, grant: Grant) -> bool:
+        if grant not in self._dripping and len(self._dripping) < DRIPPING and not grant.granted:
+            self._dripping.add(grant)
+        return grant in self._dripping
 
     def grant(self, look: Look) -> None:
         granted = set(map(id, look.granted))
         for grant in [g for g in self.waiting if id(g.ask) in granted]:
-            self.waiting.remove(grant)
+            self._remove(grant)
             grant.answer()
 
     def abandon(self, error: BaseException) -> None:
+        self._dripping.clear()
         while self.waiting:
             self.waiting.pop().answer(error)
+
+    def _remove(self, grant: Grant) -> None:
+        self.waiting.remove(grant)
+        self._dripping.discard(grant)
 
 
 class PaceGate:
@@ -139,7 +157,7 @@ class PaceGate:
     ) -> Grant:
         """Asks for segment `number` of `item` ("asset:generation"), `seconds` of media, from a bucket."""
         lane = self._lane(f"{media_type}:{bucket}")
-        grant = Grant(Ask(pace, Charge(item, number, seconds)), lane.leave)
+        grant = Grant(Ask(pace, Charge(item, number, seconds)), lane)
         if self._closed:
             grant.answer(Problem("unavailable", detail="the pace gate is closed"))
         elif lane.bucket.has_paid(grant.ask.charge):

@@ -17,12 +17,12 @@ from starlette.types import Message, Receive, Send
 from edge.deliver import ranges
 from edge.deliver.activity import Activity
 from edge.deliver.answer import Request
-from edge.deliver.body import Body, BodyBroken
+from edge.deliver.body import Body
 from edge.deliver.cipher import BufferPool, cipher_length, encrypted
 from edge.deliver.cors import Headers
 from edge.deliver.counters import Count, ignore
 from edge.deliver.headers import SEGMENT_TYPE, cache_status, private, segment_age
-from edge.deliver.hold import DRIP_EVERY_S, HOLD_S, Client, Gone, drip_size, watched
+from edge.deliver.hold import DRIP_EVERY_S, HOLD_S, LEAD_BYTES, Client, Gone, drip_size, watched
 from edge.deliver.key import period_of, segment_key
 from edge.deliver.needs import Grant, Library, Opened, PaceGate
 from edge.deliver.path import Route
@@ -76,6 +76,7 @@ class Segments:
         library: Library,
         pace: PaceGate,
         activity: Activity,
+        still_allowed: Callable[[Lease], None],
         *,
         node: str,
         now: Callable[[], float],
@@ -83,10 +84,11 @@ class Segments:
         hold_s: float = HOLD_S,
         drip_every_s: float = DRIP_EVERY_S,
     ) -> None:
-        """`node` is the edge's name in Cache-Status."""
+        """`still_allowed` and `node` as in `deliver.download`."""
         self._library = library
         self._pace = pace
         self._activity = activity
+        self._still_allowed = still_allowed
         self._node = node
         self._now = now
         self._count = count
@@ -133,32 +135,46 @@ class Segments:
 
     async def _with_body(self, plan: Plan, client: Client, send: Send, extra: Headers) -> None:
         with self._ask(plan) as grant:
-            granted = await client.wait(grant, self._hold_s)
+            granted = await self._held(plan, grant, client)
             opened = await self._open(plan)
             if opened.source != "l1":
                 client.watch()
-            body = Body(send, client, plan.part.stop - plan.part.start)
+            body = Body(send, client, plan.part.stop - plan.part.start, self._count)
             try:
-                async with aclosing(self._pieces(plan, opened)) as pieces:
-                    first = await anext(pieces)
-                    await self._begin(plan, opened, body, extra)
-                    if not granted:
-                        first = await self._drip(first, body, grant, client)
-                    await body.put(first)
-                    del first  # else its buffer stays out of the pool until the end
-                    async for piece in pieces:
-                        await body.put(piece)
-                        del piece
-            except Gone:
-                raise
-            except Exception as exc:
-                if not body.begun:
-                    raise
-                self._count("failed", 1)
-                raise BodyBroken(f"after {body.sent} bytes: {exc}") from exc
+                with body.broken_by_errors():
+                    async with aclosing(self._pieces(plan, opened, client, granted)) as pieces:
+                        first = await anext(pieces)
+                        await self._begin(plan, opened, body, extra)
+                        if not granted:
+                            first = await self._drip(plan, first, body, grant, client)
+                        await body.put(first)
+                        del first  # else its buffer stays out of the pool until the end
+                        async for piece in pieces:
+                            await body.put(piece)
+                            del piece
             finally:
                 opened.close()
                 self._tell(plan, body)
+
+    async def _held(self, plan: Plan, grant: Grant, client: Client) -> bool:
+        """Waits before the first byte. True when granted; False when its body is to drip until then.
+
+        What starts inside a segment never drips: all before it would be fetched and encrypted unpaid.
+        """
+        granted = await self._waited(plan, grant, client, self._hold_s)
+        while not granted and (plan.part.start or not grant.may_drip()):
+            granted = await self._waited(plan, grant, client, self._drip_every_s)
+        return granted
+
+    async def _waited(self, plan: Plan, grant: Grant, client: Client, timeout_s: float) -> bool:
+        granted = await client.wait(grant, timeout_s)
+        self._ask_again(plan, client)
+        return granted
+
+    def _ask_again(self, plan: Plan, client: Client) -> None:
+        """Who had to wait gets more only while his session runs. Problem when it is over."""
+        if client.watching:
+            self._still_allowed(plan.lease)
 
     def _ask(self, plan: Plan) -> Grant:
         lease, rendition = plan.lease, plan.rendition
@@ -185,10 +201,25 @@ class Segments:
             )
         return opened
 
-    def _pieces(self, plan: Plan, opened: Opened) -> AsyncGenerator[memoryview, None]:
+    def _pieces(
+        self, plan: Plan, opened: Opened, client: Client, granted: bool
+    ) -> AsyncGenerator[memoryview, None]:
         part = plan.part
+
+        async def slice_at(index: int) -> memoryview:
+            plain = await opened.slice(index)
+            self._ask_again(plan, client)
+            return plain
+
         return encrypted(
-            plan.key, plan.number, opened.length, opened.slice, self._pool, start=part.start, stop=part.stop
+            plan.key,
+            plan.number,
+            opened.length,
+            slice_at,
+            self._pool,
+            start=part.start,
+            stop=part.stop,
+            lead=0 if granted else LEAD_BYTES,
         )
 
     async def _begin(self, plan: Plan, opened: Opened, body: Body, extra: Headers) -> None:
@@ -196,10 +227,12 @@ class Segments:
         self._count("segments", 1)
         await body.begin(self._start(plan, status, extra))
 
-    async def _drip(self, piece: memoryview, body: Body, grant: Grant, client: Client) -> memoryview:
+    async def _drip(
+        self, plan: Plan, piece: memoryview, body: Body, grant: Grant, client: Client
+    ) -> memoryview:
         """Sends a few bytes at a time until the grant; what is left of the piece."""
         at = 0
-        while not await client.wait(grant, self._drip_every_s):
+        while not await self._waited(plan, grant, client, self._drip_every_s):
             size = drip_size(piece, at)
             if size:
                 await body.put(piece[at : at + size])

@@ -158,13 +158,19 @@ class Leave:
     """A grant that comes when `given` is set."""
 
     given: asyncio.Event
+    dripping: bool = True
     left: bool = False
+    waits: int = 0
 
     async def wait(self, timeout_s: float) -> bool:
+        self.waits += 1
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self.given.wait()
         return self.given.is_set()
+
+    def may_drip(self) -> bool:
+        return self.dripping
 
     def __enter__(self) -> Self:
         return self
@@ -178,6 +184,7 @@ class MemoryGate:
     """A pace that is open, or held until `given` is set."""
 
     given: asyncio.Event = field(default_factory=asyncio.Event)
+    dripping: bool = True
     asked: list[tuple[str, str, str, int, float]] = field(default_factory=list)
     grants: list[Leave] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -186,7 +193,7 @@ class MemoryGate:
         self, bucket: str, media_type: str, pace: Pace, item: str, number: int, seconds: float
     ) -> Leave:
         self.asked.append((bucket, media_type, item, number, seconds))
-        self.grants.append(Leave(self.given))
+        self.grants.append(Leave(self.given, self.dripping))
         self.arrived.set()
         return self.grants[-1]
 

@@ -23,11 +23,13 @@ def reference(number: int, plain: bytes) -> bytes:
     return writer.update(padded) + writer.finalize()
 
 
-async def collected(number: int, plain: bytes, start: int, stop: int, pool: BufferPool) -> bytes:
+async def collected(
+    number: int, plain: bytes, start: int, stop: int, pool: BufferPool, lead: int = 0
+) -> bytes:
     async def slice_at(index: int) -> memoryview:
         return memoryview(plain)[index * SLICE : (index + 1) * SLICE]
 
-    pieces = encrypted(KEY, number, len(plain), slice_at, pool, start=start, stop=stop)
+    pieces = encrypted(KEY, number, len(plain), slice_at, pool, start=start, stop=stop, lead=lead)
     return b"".join([bytes(piece) async for piece in pieces])
 
 
@@ -41,6 +43,14 @@ async def test_pieces_are_the_whole_body(size: int) -> None:
     found = await collected(5, plain, 0, cipher_length(size), BufferPool())
     assert found == reference(5, plain)
     assert len(found) == cipher_length(size)
+
+
+@pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, PIECE, SLICE, SLICE + 1])
+async def test_a_lead_is_a_small_piece_of_the_same_body(size: int) -> None:
+    plain, pool = b"0123456789abcdef" * (size // 16) + b"x" * (size % 16), BufferPool()
+    found = await collected(5, plain, 0, cipher_length(size), pool, lead=4096)
+    assert found == reference(5, plain)
+    assert all(len(buffer) > PIECE for buffer in pool._buffers)  # its buffer is nobody else's
 
 
 @settings(max_examples=60, deadline=None)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from edge.deliver.pace import PaceGate
+from edge.deliver.pace import DRIPPING, PaceGate
 from edge.deliver.pace_stores import MemoryPaceStore
 from keys.pace import JUMP_REFILL, Pace
 from keys.problems import Problem
@@ -84,6 +84,21 @@ async def test_only_the_first_in_the_queue_asks_the_store() -> None:
     assert store.asked == asked
     await paced.aclose()
     assert not any(grant.granted for grant in [first, *rest])
+
+
+async def test_t1_only_the_first_few_of_a_bucket_may_drip() -> None:
+    paced = gate(MemoryPaceStore(time.monotonic))
+    await burst(paced, SLOW)
+    many = [ask(paced, 100 + number, SLOW) for number in range(3 * DRIPPING)]
+    assert not await many[0].wait(0.01)
+    assert [grant.may_drip() for grant in many] == [True] * DRIPPING + [False] * 2 * DRIPPING
+    assert not many[-1].may_drip()
+    many[3].cancel()
+    assert many[-1].may_drip()  # a place is free again
+    assert not many[-2].may_drip()
+    with ask(paced, 1, SLOW) as paid:
+        assert not paid.may_drip()
+    await paced.aclose()
 
 
 async def test_a_seek_passes_those_who_wait(connect: Connect) -> None:

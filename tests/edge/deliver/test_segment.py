@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.deliver.cipher import cipher_length
+from edge.deliver.hold import LEAD_BYTES
 from edge.deliver.segment import entity_tag
 from keys.names import b64url
+from keys.problems import Problem
 from origin.media.seal import SLICE
 from tests.edge.parts import GENERATION, Leave, MemoryKeys, World, descriptor, until, world
 from tests.support.viewer import decrypt
@@ -251,6 +253,75 @@ async def test_a_tiny_segment_drips_nothing_but_still_comes_whole(
     await until(lambda: edge.counted.get("segments", 0) == 1)
     edge.gate.given.set()
     assert len((await asking).content) == 16
+
+
+async def test_t1_what_may_not_drip_is_held_and_costs_nothing(edge: World, client: httpx.AsyncClient) -> None:
+    segments = edge.app.media.segments
+    segments._hold_s = segments._drip_every_s = 0.01
+    whole = (await client.get(f"{edge.session()}720p/5.m4s")).content
+    edge.gate.given.clear()
+    inside = {"range": "bytes=16-"}
+    for dripping, headers, wanted in ((False, None, whole), (True, inside, whole[16:])):
+        edge.library.opens.clear()
+        edge.gate.dripping = dripping
+        edge.gate.given.clear()
+        edge.gate.arrived.clear()
+        asking = asyncio.create_task(client.get(f"{edge.session()}720p/5.m4s", headers=headers))
+        await edge.gate.arrived.wait()
+        await until(lambda: edge.gate.grants[-1].waits > 8)
+        assert not edge.library.opens and not asking.done()
+        edge.gate.given.set()
+        assert (await asking).content == wanted
+
+
+async def test_t4_what_is_held_does_not_outlive_its_session(edge: World, client: httpx.AsyncClient) -> None:
+    segments = edge.app.media.segments
+    segments._hold_s = segments._drip_every_s = 0.02
+    edge.gate.given.clear()
+    edge.gate.dripping = False
+    asking = asyncio.create_task(client.get(f"{edge.session()}720p/5.m4s"))
+    await edge.gate.arrived.wait()
+    edge.keys.revoke("sid", b64url(bytes(16)))
+    answer = await asking
+    assert (answer.status_code, answer.json()["code"]) == (403, "revoked")
+    assert not edge.library.opens
+
+
+async def test_t4_what_drips_breaks_off_when_its_session_is_revoked(
+    edge: World, client: httpx.AsyncClient
+) -> None:
+    segments = edge.app.media.segments
+    segments._hold_s = segments._drip_every_s = 0.02
+    edge.gate.given.clear()
+    got = bytearray()
+    with pytest.raises(httpx.RemoteProtocolError):
+        async with client.stream("GET", f"{edge.session()}720p/5.m4s") as answer:
+            async for chunk in answer.aiter_raw():
+                if not got:
+                    edge.keys.revoke("sid", b64url(bytes(16)))
+                got += chunk
+    assert 0 < len(got) < LEAD_BYTES
+
+
+async def test_t4_a_body_that_is_waited_for_breaks_off_when_its_session_is_revoked(
+    edge: World, client: httpx.AsyncClient
+) -> None:
+    edge.library.source = "origin"
+    edge.library.gate = asyncio.Event()
+    with pytest.raises(httpx.RemoteProtocolError):
+        async with client.stream("GET", f"{edge.session()}720p/1.m4s") as answer:
+            edge.keys.revoke("sid", b64url(bytes(16)))
+            await until(lambda: _revoked(edge))
+            edge.library.gate.set()
+            await answer.aread()
+
+
+def _revoked(edge: World) -> bool:
+    try:
+        edge.app.revocations.check(sid=b64url(bytes(16)))
+    except Problem:
+        return True
+    return False
 
 
 async def test_a_client_that_leaves_while_it_waits_is_not_charged(edge: World) -> None:
