@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-import imageio_ffmpeg
-
 from deploy.settings import Settings
 
 
 def ffmpeg_path(settings: Settings) -> Path:
     """The program's absolute path."""
-    return Path(settings.ffmpeg or imageio_ffmpeg.get_ffmpeg_exe()).resolve()
+    if settings.ffmpeg:
+        return Path(settings.ffmpeg).resolve()
+    import imageio_ffmpeg  # here: only the origin has to load it
+
+    return Path(imageio_ffmpeg.get_ffmpeg_exe()).resolve()

@@ -12,10 +12,8 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
-from sqlalchemy.exc import ArgumentError
 
 from deploy import units
-from keys.database import database_url
 
 
 def _parsed_by(parse: Callable[[str], Any]) -> BeforeValidator:
@@ -48,6 +46,10 @@ def _redis(value: str) -> str:
 
 def _database(value: str) -> str:
     if value:
+        from sqlalchemy.exc import ArgumentError  # here: no edge has to load a database's library
+
+        from keys.database import database_url
+
         try:
             database_url(value)
         except (ValueError, ArgumentError) as error:
