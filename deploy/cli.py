@@ -6,17 +6,11 @@ mistake is one sentence on stderr, never a traceback.
 """
 
 import sys
+from importlib import import_module
+from typing import Any, Final
 
 import click
 
-from deploy.commands.demo import demo
-from deploy.commands.fetch import fetch
-from deploy.commands.links import link, revoke, sessions
-from deploy.commands.media import add, assets, rm
-from deploy.commands.restart import restart
-from deploy.commands.show import metrics, settings
-from deploy.commands.start import admin, edge, keys, origin, up
-from deploy.commands.stats import stats
 from deploy.layers import SettingError
 from deploy.running import NotRunning
 from deploy.supervise import ChildFailed
@@ -25,7 +19,44 @@ from keys.problems import Problem
 FAILED, USAGE, NOTHING_RUNS = 1, 2, 3
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+# Each command and the module of `deploy.commands` it is in. Only the one that runs is imported: starting a
+# system needs libraries that a link does not.
+COMMANDS: Final = {
+    "up": "start",
+    "keys": "start",
+    "origin": "start",
+    "edge": "start",
+    "admin": "start",
+    "restart": "restart",
+    "add": "media",
+    "link": "links",
+    "revoke": "links",
+    "sessions": "links",
+    "stats": "stats",
+    "assets": "media",
+    "rm": "media",
+    "fetch": "fetch",
+    "settings": "show",
+    "metrics": "show",
+    "demo": "demo",
+}
+
+
+class Commands(click.Group):
+    """The commands, imported when asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, in the order of help."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; None when there is none."""
+        module = COMMANDS.get(cmd_name)
+        found: Any = module and getattr(import_module(f"deploy.commands.{module}"), cmd_name)
+        return found or None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def sluice() -> None:
     """Sluice: an edge cache for video that encrypts every stream with keys of its own.
 
@@ -33,28 +64,6 @@ def sluice() -> None:
     `stats`, `assets` and `rm` then speak to what runs in the data directory (--data or SLUICE_DATA). `fetch`
     downloads what a link offers, from anywhere.
     """
-
-
-for command in (
-    up,
-    keys,
-    origin,
-    edge,
-    admin,
-    restart,
-    add,
-    link,
-    revoke,
-    sessions,
-    stats,
-    assets,
-    rm,
-    fetch,
-    settings,
-    metrics,
-    demo,
-):
-    sluice.add_command(command)
 
 
 def main() -> int:
