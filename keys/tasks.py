@@ -12,13 +12,16 @@ from typing import Any, Final
 AGAIN_S: Final = 0.25
 
 
-async def end_tasks(tasks: Iterable["asyncio.Task[Any]"]) -> None:
-    """Returns when every task has ended, each cancelled as often as it takes. Their results are dropped."""
+async def end_tasks(tasks: Iterable["asyncio.Task[Any]"], again_s: float = AGAIN_S) -> None:
+    """Returns when every task has ended, each cancelled as often as it takes. Their results are dropped.
+
+    `again_s` is longer for tasks that need time to clear up after a cancellation.
+    """
     left = set(tasks)
     while left:
         for task in left:
             task.cancel()
-        done, left = await asyncio.wait(left, timeout=AGAIN_S)
+        done, left = await asyncio.wait(left, timeout=again_s)
         for task in done:
             if not task.cancelled():
                 task.exception()  # seen: whoever cares has asked before

@@ -18,6 +18,7 @@ from typing import Final
 
 from keys.nodes import NodeIdentity
 from keys.problems import Problem
+from keys.tasks import end_tasks
 from origin.ingest.convert import Converted, Converter, Keys, Settings
 from origin.ingest.jail import jail_level
 from origin.ingest.probe import Probe
@@ -29,6 +30,7 @@ UNEXPECTED: Final = "Something went wrong inside Sluice while this was converted
 CUT: Final = "The upload was cut off. Upload the file again."
 GONE: Final = "The uploaded file is gone. Upload it again."
 FULL: Final = "The server's disk is full. Make room, then try again."
+CLEARS_UP_WITHIN_S: Final = 10.0  # a cancelled job, or its cancellation was lost and is said again
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _LOG: Final = logging.getLogger(__name__)
@@ -68,9 +70,7 @@ class Jobs:
         try:
             yield
         finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            await end_tasks(workers, 3 * CLEARS_UP_WITHIN_S)
 
     async def inspect(self, path: Path) -> None:
         """Returns for a file that can be ingested. Problem not_media with the sentence for its sender."""
@@ -144,9 +144,8 @@ class Jobs:
             try:
                 await asyncio.wait([job])
             finally:
-                job.cancel()  # does nothing unless the worker itself was stopped
-                [failure] = await asyncio.gather(job, return_exceptions=True)
-                if isinstance(failure, Exception):  # the catalogue itself failed; the next start takes it up
+                await end_tasks([job], CLEARS_UP_WITHIN_S)  # nothing to end unless the worker was stopped
+                if failure := _failure(job):  # the catalogue itself failed; the next start takes it up
                     _LOG.error("%s was left in the middle", id, exc_info=failure)
                 if self._active.get(id) is job:
                     del self._active[id]
@@ -154,8 +153,7 @@ class Jobs:
     async def _stop(self, id: str) -> None:
         """Ends the asset's job, if it has one, and waits until what it made is gone."""
         if job := self._active.get(id):
-            job.cancel()
-            await asyncio.wait([job])
+            await end_tasks([job], CLEARS_UP_WITHIN_S)
 
     async def _job(self, id: str) -> None:
         """One asset from queued to its end. Raises nothing but cancellation."""
@@ -228,6 +226,10 @@ class Jobs:
         """Notes the sentence."""
         with contextlib.suppress(Problem):  # it was cancelled or deleted meanwhile
             await self._catalogue.set_state(asset.id, "failed", error=problem.message)
+
+
+def _failure(job: "asyncio.Task[None]") -> BaseException | None:
+    return None if job.cancelled() else job.exception()
 
 
 def _has_file(asset: Asset) -> bool:
