@@ -6,7 +6,7 @@ import { readFileSync, realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const EDGE = /^https?:\/\/([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]*)?$/;
-const OPTIONS = { start_within: 7200, session: 21600, viewer: null, network: null, once: "no", id: "", now: 0 };
+const OPTIONS = { start_within: 7200, session: 21600, viewer: null, network: null, once: "no", id: null, now: 0 };
 const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 const quoted = (text) => text.replace(/[.[\]]/g, "\\$&");
 // UTF-8; all but A-Z a-z 0-9 - . _ ~ and / becomes %XX. URIError for text that is no Unicode.
@@ -33,7 +33,7 @@ export function signLink(key, edges, path, options = {}) {
   if (unknown !== undefined) throw new Error(`there is no option ${unknown}`);
   const { viewer, network, once, ...rest } = { ...OPTIONS, ...options };
   const [startWithin, session, now] = [rest.start_within, rest.session, rest.now || Math.floor(Date.now() / 1000)].map(seconds);
-  const id = rest.id || randomBytes(16).toString("base64url");
+  const id = rest.id ?? randomBytes(16).toString("base64url");
   if (key.alg !== "EdDSA" || !edges.every((edge) => EDGE.test(edge)))
     throw new Error("the key is an Ed25519 one, an edge is like https://edge.example.org");
   if (!/^(\/[^/]+)+\/?$/.test(path) || path.split("/").some((name) => name === "." || name === ".."))

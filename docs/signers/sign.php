@@ -4,7 +4,7 @@
 declare(strict_types=1);
 
 const EDGE = '~^https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]*)?$~D';
-const OPTIONS = ['start_within' => 7200, 'session' => 21600, 'viewer' => null, 'network' => null, 'once' => 'no', 'id' => '', 'now' => 0];
+const OPTIONS = ['start_within' => 7200, 'session' => 21600, 'viewer' => null, 'network' => null, 'once' => 'no', 'id' => null, 'now' => 0];
 
 function b64url(string $data): string { return rtrim(strtr(base64_encode($data), '+/', '-_'), '='); }
 function from_b64url(string $text): string { return base64_decode(strtr($text, '-_', '+/')); }
@@ -27,7 +27,7 @@ function sign_link(array $key, array $edges, string $path, array $options = []):
     foreach (array_diff_key($options, OPTIONS) as $name => $_) throw new InvalidArgumentException("there is no option $name");
     $option = $options + OPTIONS;
     [$now, $start, $session] = array_map('seconds', [$option['now'] ?: time(), $option['start_within'], $option['session']]);
-    $id = $option['id'] ?: b64url(random_bytes(16));
+    $id = $option['id'] ?? b64url(random_bytes(16));
     if ($key['alg'] !== 'EdDSA' || !$edges || preg_grep(EDGE, $edges, PREG_GREP_INVERT))
         throw new InvalidArgumentException('the key is an Ed25519 one, an edge is like https://edge.example.org');
     if (!preg_match('~^(/[^/]+)+/?$~Du', $path) || array_intersect(['.', '..'], explode('/', $path)))

@@ -40,10 +40,10 @@ def hide(key: dict, text: str) -> str:  # a compact JWE: dir, A128GCM
 
 
 def sign_link(
-    key: dict, edges: list, path: str, start_within: int = 7200, session: int = 21600,
-    viewer: str | None = None, network: str | None = None, once: bool = False, id: str = "", now: int = 0,
+    key: dict, edges: list, path: str, start_within: int = 7200, session: int = 21600, once: bool = False,
+    viewer: str | None = None, network: str | None = None, id: str | None = None, now: int = 0,
 ) -> str:  # fmt: skip
-    now, id = now or int(time.time()), id or b64url(os.urandom(16))
+    now, id = now or int(time.time()), b64url(os.urandom(16)) if id is None else id
     if key["alg"] != "EdDSA" or not all(re.fullmatch(EDGE, edge) for edge in edges):
         raise ValueError("the key is an Ed25519 one, an edge is like https://edge.example.org")
     if not re.fullmatch("(/[^/]+)+/?", path) or {".", ".."} & set(path.split("/")):

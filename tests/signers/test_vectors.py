@@ -1,10 +1,12 @@
 """Each signer a site can copy gives the links of the vectors, and refuses what would open nothing."""
 
+import functools
 import json
 import subprocess
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -20,6 +22,7 @@ LINKS = stored("links.json")
 CASES: list[dict[str, Any]] = [
     case for case in LINKS["links"] if case["key"] != "p256"
 ]  # Ed25519 is the default
+T = TypeVar("T")
 EDGE = "https://edge.example.org"
 FILM = "/v/film/main.m3u8"
 
@@ -40,16 +43,40 @@ def signing_key(name: str) -> SigningKey:
     return SigningKey.from_json(json.dumps(LINKS["keys"][name]).encode())
 
 
+Told = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="session")
+def signed(tmp_path_factory: pytest.TempPathFactory, scratch: Path) -> Callable[[str, str], Told]:
+    """What a language's signer says of a case; it does all cases at once, on all cores."""
+    folder = tmp_path_factory.mktemp("keys")
+    files = {name: key_file(folder, name) for name in LINKS["keys"]}
+
+    @functools.cache
+    def all_of(language: str) -> dict[str, Told]:
+        def one(case: dict[str, Any]) -> Told:
+            return sign(language, scratch, files[case["key"]], case["edges"], case["path"], case["options"])
+
+        return dict(
+            zip([case["name"] for case in CASES], [one(CASES[0]), *at_once(one, CASES[1:])], strict=True)
+        )
+
+    return lambda language, name: all_of(language)[name]
+
+
+def at_once(one: Callable[[T], Told], rows: list[T]) -> list[Told]:
+    with ThreadPoolExecutor(3) as pool:
+        return list(pool.map(one, rows))
+
+
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_signer_gives_the_link_of_the_vector(
-    language: str, case: dict[str, Any], scratch: Path, tmp_path: Path
+    language: str, case: dict[str, Any], signed: Callable[[str, str], Told]
 ) -> None:
     runs(language)
+    told = signed(language, case["name"])
     hidden = {"viewer", "network"} & case["options"].keys()
-    told = sign(
-        language, scratch, key_file(tmp_path, case["key"]), case["edges"], case["path"], case["options"]
-    )
     if hidden and not LANGUAGES[language].hides:
         assert (told.returncode, told.stdout) == (1, "")
         return
@@ -66,8 +93,7 @@ def test_a_signer_gives_the_link_of_the_vector(
     for option, claim in (("viewer", "sub"), ("network", "cdniip")):
         if option in hidden:
             assert open_claim(key.viewer_key.reveal(), claims.pop(claim)) == case["options"][option]
-    assert claims == {name: value for name, value in case["claims"].items() if name in claims}
-    assert claims.keys() | {"sub", "cdniip"} >= case["claims"].keys()
+    assert claims == {name: value for name, value in case["claims"].items() if name not in ("sub", "cdniip")}
     trust = Trust([Issuer(key.iss, "link", (key.verify_key(),), 86_400)])
     for uri in case["opens"]:
         verify(token, uri=uri, trust=trust, now=case["options"]["now"])
@@ -100,6 +126,7 @@ REFUSED: list[tuple[str, str, dict[str, object]]] = [
     (EDGE, FILM, {"start_within": "2h"}),
     (EDGE, FILM, {"once": "maybe"}),
     (EDGE, FILM, {"id": "a/b"}),
+    (EDGE, FILM, {"id": ""}),
     (EDGE, FILM, {"viewer": ""}),
     (EDGE, FILM, {"network": ""}),
 ]
@@ -111,14 +138,13 @@ def test_a_signer_says_in_one_line_what_it_cannot_sign(language: str, scratch: P
     good, p256 = key_file(tmp_path, "site"), key_file(tmp_path, "p256")
     tries = [*((good, *row) for row in REFUSED), (p256, EDGE, FILM, {}), (tmp_path / "none", EDGE, FILM, {})]
 
-    def tried(row: tuple[Path, str, str, dict[str, object]]) -> subprocess.CompletedProcess[str]:
+    def tried(row: tuple[Path, str, str, dict[str, object]]) -> Told:
         key, edge, path, options = row
         return sign(language, scratch, key, [edge], path, options)
 
     tried(tries[0])  # a program that has to be built is built now
-    with ThreadPoolExecutor(4) as pool:
-        for row, told in zip(tries, pool.map(tried, tries), strict=True):
-            assert (told.returncode, told.stdout) == (1, ""), row
-            assert told.stderr.startswith(LANGUAGES[language].script), told.stderr
-            assert told.stderr.count("\n") == 1, told.stderr
-            assert LINKS["keys"]["site"]["jwk"]["d"] not in told.stderr
+    for row, told in zip(tries, at_once(tried, tries), strict=True):
+        assert (told.returncode, told.stdout) == (1, ""), row
+        assert told.stderr.startswith(LANGUAGES[language].script), told.stderr
+        assert told.stderr.count("\n") == 1, told.stderr
+        assert LINKS["keys"]["site"]["jwk"]["d"] not in told.stderr
