@@ -1,12 +1,17 @@
-"""How an answer goes out: uvicorn's cycle of one request, with two habits of ours.
+"""How an answer goes out: uvicorn's cycle of one request, with three habits of ours.
 
 Who makes an answer waits until the client has taken what was made: one piece of a body for each slow client
 in memory, not two (SECURITY F31). And an answer given before the request's body was read ends the
 connection (RFC 9112 §9.3), which says so in its head: what is left of the body is never read as a request.
+And its Date is that of the moment its head is made, not a tick of uvicorn's old: no Last-Modified may be
+later (RFC 9110 §8.8.2.1).
 """
 
 import asyncio
+import time
 from collections.abc import Coroutine
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from uvicorn._types import ASGISendEvent
@@ -28,9 +33,12 @@ class Cycle(RequestResponseCycle):
 
     def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:
         """ASGI's send; what is large returns when the client has taken it."""
-        if not self.response_started and self.more_body:
-            self.keep_alive = False
-            self.transport = _LingeringTransport(self.transport, self.connection)  # type: ignore[assignment]
+        if not self.response_started:
+            others = [field for field in self.default_headers if field[0] != b"date"]
+            self.default_headers = [_date(int(time.time())), *others]
+            if self.more_body:
+                self.keep_alive = False
+                self.transport = _LingeringTransport(self.transport, self.connection)  # type: ignore[assignment]
         # Small answers, which never fill the buffer, are spared one more coroutine.
         large = message["type"] == "http.response.body" and len(message.get("body", b"")) >= LARGE
         return self._send_large(message) if large else super().send(message)
@@ -44,6 +52,11 @@ class Cycle(RequestResponseCycle):
         """Nobody is there any more: what the application sends is dropped, what it waits for is the end."""
         self.disconnected = True
         self.message_event.set()
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> tuple[bytes, bytes]:
+    return b"date", formatdate(second, usegmt=True).encode()
 
 
 class _LingeringTransport:

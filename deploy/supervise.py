@@ -7,6 +7,7 @@ started again: it would end the same way, so the whole system ends and says why.
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -26,6 +27,8 @@ SETTLED_S: Final = 10.0  # a child that lived this long starts again without del
 GRACE_S: Final = 30.0  # between SIGTERM and SIGKILL
 READY_WITHIN_S: Final = 60.0  # for a replacement to serve
 LAST_OUTPUT_S: Final = 2.0
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 class Stopped(Exception):
@@ -109,9 +112,9 @@ class Supervisor:
         spec = replace(spec, argv=[*spec.argv, "--ready-fd", str(tells)], pass_fds=[*spec.pass_fds, tells])
         try:
             process = await start(spec)
-        except OSError as error:
+        except Exception as error:
             os.close(ready)
-            raise ChildFailed(f"{spec.argv[0]} cannot be run: {error.strerror}") from error
+            raise ChildFailed(_unrunnable(spec, error)) from error
         finally:
             os.close(tells)
         copying = asyncio.create_task(self._copy_output(process, self._log(name)))
@@ -161,6 +164,14 @@ class Supervisor:
         return process is None or process.returncode is not None
 
     async def _keep(self, spec: ChildSpec) -> None:
+        """Keeps one child running. Whatever goes wrong in that ends the system, with a sentence."""
+        try:
+            await self._kept(spec)
+        except Exception as error:
+            _LOG.exception("%s cannot be kept running", spec.name)
+            self._give_up(f"{spec.name} cannot be kept running: {error}")
+
+    async def _kept(self, spec: ChildSpec) -> None:
         clock = asyncio.get_running_loop().time
         failures = 0
         with contextlib.closing(self._log(spec.name)) as log:
@@ -184,8 +195,8 @@ class Supervisor:
         if process is None or process.returncode is not None:  # else it was replaced while we waited
             try:
                 process = await start(spec)
-            except OSError as error:
-                self._give_up(f"{spec.argv[0]} cannot be run: {error.strerror}")
+            except Exception as error:  # no program, or words no program can be given
+                self._give_up(_unrunnable(spec, error))
                 return None
             self._processes[spec.name] = process
             self._outputs[process] = asyncio.create_task(self._copy_output(process, log))
@@ -223,6 +234,12 @@ class Supervisor:
     def _give_up(self, reason: str) -> None:
         self.failed = self.failed or reason
         self.ended.set()
+
+
+def _unrunnable(spec: ChildSpec, error: Exception) -> str:
+    """The sentence for a start that failed."""
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return f"{spec.argv[0]} cannot be run: {reason or type(error).__name__}"
 
 
 async def _said(ready: int) -> bool:

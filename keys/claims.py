@@ -37,10 +37,10 @@ BAD_CLIENT_IP: Final = 410
 BAD_CONTAINER: Final = 411
 MALFORMED_URI: Final = 500
 
+LINK_ID: Final = re.compile(r"[A-Za-z0-9_.~-]{1,64}")  # what `lid` and `jti` may be
 PACE_CLAIM: Final = {"burst": "burst_s", "rate": "rate", "jumps": "jumps"}  # claim member → field of Pace
 
 _MAX_INTEGER: Final = 1 << 53
-_LINK_ID = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
 
 
 class Refused(Exception):
@@ -195,7 +195,7 @@ def _link_id(raw: dict[str, object]) -> tuple[str, bool]:
     """RFC 9246 §2.1.11 makes any `jti` single-use; so a link that may be opened again has a `lid` instead."""
     single_use = "jti" in raw
     value = _text(raw, "jti" if single_use else "lid", BAD_NONCE)
-    if not _LINK_ID.fullmatch(value):
+    if not LINK_ID.fullmatch(value):
         raise Refused(BAD_NONCE)
     return value, single_use
 

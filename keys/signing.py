@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from keys import jwk as jwks
 from keys import jws
 from keys.cipher import CLAIM_KEY, Secret, seal_claim
-from keys.claims import AUDIENCE, PACE_CLAIM
+from keys.claims import AUDIENCE, LINK_ID, PACE_CLAIM
 from keys.container import ATTRIBUTE, LINK_PATTERN, canonical_uri, quote, regex_container, split_token
 from keys.names import asset_id, b64url, b64url_decode, file_name
 from keys.pace import Pace
@@ -117,13 +117,15 @@ def sign_url(
     once: bool = False,
     hosts: tuple[str, ...] | list[str] = (),
     pace: Mapping[str, float] | None = None,
+    link_id: str | None = None,
     now: float | None = None,
 ) -> str:
     """The URL as a signed link: the right to open a session on it within `start_within_s` seconds.
 
     `session_s` is how long that session may last; `viewer` an ID of yours, `network` an address or CIDR, both
     hidden in the link; `once` makes it single-use; `hosts` are further public edge base URLs it is good for;
-    `pace` overrides {"burst": s, "rate": × real time, "jumps": n}. A link to `/v/<asset>/main.m3u8` opens
+    `pace` overrides {"burst": s, "rate": × real time, "jumps": n}; `link_id` is what revocation knows it by,
+    otherwise a random one. A link to `/v/<asset>/main.m3u8` opens
     `main.mpd` too; any other URL, such as `/d/<asset>/<file>`, is signed exactly. ValueError says what does
     not fit.
     """
@@ -136,7 +138,7 @@ def sign_url(
         "exp": issued + _seconds(start_within_s, "start_within_s"),
         "cap": _seconds(session_s, "session_s"),
         "cdniuc": _container(plain, tuple(hosts)),
-        "jti" if once else "lid": b64url(secrets.token_bytes(16)),
+        "jti" if once else "lid": b64url(secrets.token_bytes(16)) if link_id is None else _link_id(link_id),
     }
     if viewer is not None:
         claims["sub"] = seal_claim(_viewer_key(key), _viewer(viewer))
@@ -181,6 +183,12 @@ def _seconds(value: int, name: str) -> int:
     if int(value) < 1:
         raise ValueError(f"{name} is at least 1 second")
     return int(value)
+
+
+def _link_id(text: str) -> str:
+    if not LINK_ID.fullmatch(text):
+        raise ValueError("a link's ID is 1 to 64 of A-Z, a-z, 0-9, `_`, `.`, `~` and -")
+    return text
 
 
 def _viewer_key(key: SigningKey) -> bytes:

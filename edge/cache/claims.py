@@ -3,12 +3,14 @@
 Between the workers of a node, the claim is a flock on a file: the kernel frees it when its process dies.
 Between nodes it is a key in Redis that expires after 5 s and is renewed every second. Claims only save
 fetches (SECURITY 1.1): when Redis is gone every node has its own, and two fillers do no harm, because slices
-are immutable and checked.
+are immutable and checked. A holder that brings nothing for PATIENCE_S is not waited for any more, nor is a
+file that cannot be had.
 """
 
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import random
 import secrets
@@ -28,6 +30,7 @@ TTL_MS: Final = 5000
 HEARTBEAT_S: Final = 1.0
 PATIENCE_S: Final = 30.0  # a holder that lives but brings nothing for so long is not waited for any more
 POLL_S: Final = (0.01, 0.05)  # who waits for somebody else's fill looks again after between these
+_LOG: Final = logging.getLogger(__name__)
 _FAILED: Final = struct.Struct(">d")  # monotonic seconds, one clock for all processes of a node
 
 
@@ -54,12 +57,16 @@ class NodeClaim:
         self.failed_at: float | None = _FAILED.unpack(text)[0] if len(text) == _FAILED.size else None
 
     def close(self, *, failed_at: float | None = None) -> None:
-        """Free the claim; `failed_at` tells those who wait that there is no use."""
-        if failed_at is None:
-            self._path.unlink(missing_ok=True)  # while locked: others look again, see NodeClaims.take
-        else:
-            os.pwrite(self._fd, _FAILED.pack(failed_at), 0)
-        os.close(self._fd)
+        """Free the claim; `failed_at` tells those who wait that there is no use, if the disk has room."""
+        try:
+            if failed_at is None:
+                self._path.unlink(missing_ok=True)  # while locked: others look again, see NodeClaims.take
+            else:
+                os.pwrite(self._fd, _FAILED.pack(failed_at), 0)
+        except OSError as exc:
+            _LOG.warning("claim %s is freed without a word: %s", self._path.name, exc)
+        finally:
+            os.close(self._fd)
 
 
 class NodeClaims:
@@ -70,7 +77,7 @@ class NodeClaims:
         self._directory = directory
 
     def take(self, object_id: ObjectId) -> NodeClaim | None:
-        """The claim, or None: another worker has it."""
+        """The claim, or None: another worker has it. OSError: there can be none (a full disk, no folder)."""
         return self._lock(self._directory / object_id.file_name())
 
     def _lock(self, path: Path) -> NodeClaim | None:
@@ -78,9 +85,12 @@ class NodeClaims:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 os.close(fd)
                 return None
+            except OSError:
+                os.close(fd)
+                raise
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_ino == os.fstat(fd).st_ino:
                     return NodeClaim(fd, path)
@@ -89,9 +99,10 @@ class NodeClaims:
     def tidy(self) -> None:
         """Remove the files nobody holds: they only say that a fill failed, some time ago."""
         for path in list(self._directory.iterdir()):
-            claim = self._lock(path)
-            if claim is not None:
-                claim.close()
+            with contextlib.suppress(OSError):
+                claim = self._lock(path)
+                if claim is not None:
+                    claim.close()
 
 
 class Claims:
@@ -117,9 +128,15 @@ class Claims:
 
         `since`, monotonic seconds: when the caller last saw the object get on. A Problem that leaves the
         block is told to the workers that wait meanwhile: whose `since` is before it gets Problem unavailable
-        instead of a turn, so that a herd is not refused one by one. After PATIENCE_S it is anybody's turn.
+        instead of a turn, so that a herd is not refused one by one. After PATIENCE_S it is anybody's turn,
+        and at once where there can be no claim.
         """
-        claim = self._node.take(object_id)
+        try:
+            claim = self._node.take(object_id)
+        except OSError as exc:
+            _LOG.warning("%s is filled without a claim: %s", object_id.text(), exc)
+            yield True
+            return
         if claim is None:
             yield self.now() - since >= PATIENCE_S
             return
@@ -135,15 +152,18 @@ class Claims:
             claim.close(failed_at=failed_at)
 
     @asynccontextmanager
-    async def fleet_turn(self, object_id: ObjectId) -> AsyncIterator[bool]:
-        """Whether this node has the claim among the nodes, for the block. True when Redis cannot say."""
+    async def fleet_turn(self, object_id: ObjectId, since: float) -> AsyncIterator[bool]:
+        """Whether this node has the claim among the nodes, for the block. True when Redis cannot say.
+
+        `since` as for `node_turn`: a node whose heart beats but that brings nothing is waited for no longer.
+        """
         if self._store is None:
             yield True
             return
         key, owner = claim_key(object_id), secrets.token_bytes(16)
         taken = await self._store.claim(key, owner, self._ttl_ms)
         if not taken:
-            yield taken is None
+            yield taken is None or self.now() - since >= PATIENCE_S
             return
         beat = asyncio.create_task(self._beats(self._store, key, owner), name="claim heartbeat")
         try:

@@ -110,12 +110,12 @@ class Documents:
                 return found
             with self._claims.node_turn(kind.id, since) as ours:
                 if ours:
-                    return await self._lead(kind)
+                    return await self._lead(kind, since)
             await self._claims.pause()
 
-    async def _lead(self, kind: _Kind[T]) -> T:
+    async def _lead(self, kind: _Kind[T], since: float) -> T:
         while True:
-            async with self._claims.fleet_turn(kind.id) as ours:
+            async with self._claims.fleet_turn(kind.id, since) as ours:
                 found = await self._look(kind)
                 if found is not None:
                     return found

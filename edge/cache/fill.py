@@ -61,6 +61,7 @@ class Fill:
         self._block = range(block * BLOCK, min((block + 1) * BLOCK, len(target.digest.slices)))
         self._claimed = block_id(target.id, block)
         self._at = self._block.start  # the slice the origin is to send next
+        self._since = claims.now()  # when something was last handed out
 
     def join(self, reader: Reader) -> None:
         """Count this reader among those who want slices."""
@@ -105,17 +106,15 @@ class Fill:
                 future.set_exception(_again(problem))
 
     async def _work(self) -> None:
-        since = self._claims.now()
         alone = self._levels.store is None and not self._levels.memory.shared
         look_in_store = True
         while self._waiters:
             if await self._serve(store=look_in_store):
-                since = self._claims.now()
                 continue
             if alone:  # nobody could see what another worker fetched
                 await self._fetch()
                 continue
-            with self._claims.node_turn(self._claimed, since) as ours:
+            with self._claims.node_turn(self._claimed, self._since) as ours:
                 if ours:
                     await self._lead()
             if not ours:
@@ -125,7 +124,7 @@ class Fill:
     async def _lead(self) -> None:
         """With the node's claim: fetch, or take from L2 what another node fetches."""
         while self._waiters and not await self._serve(store=True):
-            async with self._claims.fleet_turn(self._claimed) as ours:
+            async with self._claims.fleet_turn(self._claimed, self._since) as ours:
                 # The last holder may have finished between our look and our turn.
                 if ours and not await self._serve(store=True):
                     await self._fetch()
@@ -197,6 +196,7 @@ class Fill:
                     index += 1
 
     def _deliver(self, index: int, plain: memoryview) -> None:
+        self._since = self._claims.now()
         self._recent[index] = plain
         while len(self._recent) > _RECENT:
             self._recent.popitem(last=False)

@@ -70,6 +70,34 @@ async def test_a_child_deaf_to_sigterm_is_killed_after_the_grace(tmp_path: Path)
     assert pid is not None and not alive(pid)
 
 
+@pytest.mark.parametrize(
+    ("program", "sentence"),
+    [
+        ("/nowhere/at-all", "/nowhere/at-all cannot be run: No such file or directory"),
+        ("odd\0name", "odd\0name cannot be run: embedded null byte"),
+    ],
+)
+async def test_a_child_that_cannot_be_started_ends_the_system_with_a_sentence(
+    tmp_path: Path, program: str, sentence: str
+) -> None:
+    supervisor = Supervisor(tmp_path)
+    supervisor.add([ChildSpec("odd", [program])])
+    await asyncio.wait_for(supervisor.ended.wait(), 20)
+    assert supervisor.failed == sentence
+    with pytest.raises(ChildFailed, match="cannot be run"):
+        await supervisor.replace("odd")
+    await supervisor.stop()
+
+
+async def test_a_child_whose_log_cannot_be_kept_ends_the_system_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("a file where the folder should be")
+    supervisor = Supervisor(tmp_path / "logs")
+    supervisor.add([python("worker", SLEEPER)])
+    await asyncio.wait_for(supervisor.ended.wait(), 20)
+    assert supervisor.failed is not None and supervisor.failed.startswith("worker cannot be kept running: ")
+    await supervisor.stop()
+
+
 async def test_a_child_that_refuses_its_settings_ends_the_system_with_its_sentence(tmp_path: Path) -> None:
     supervisor = Supervisor(tmp_path)
     supervisor.add([python("picky", "import sys; print('--edges: too many.'); sys.exit(2)")])

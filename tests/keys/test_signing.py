@@ -148,6 +148,12 @@ def test_every_link_has_an_id_of_its_own_and_a_single_use_one_a_jti() -> None:
     assert all(len(claims.lid) == 22 for claims in links)
 
 
+def test_a_site_may_name_its_links_itself() -> None:
+    for once in (False, True):
+        claims = claims_of(sign_url(FILM, SITE, link_id="order-4711.2~x", once=once, now=NOW))
+        assert (claims.lid, claims.single_use) == ("order-4711.2~x", once)
+
+
 def test_who_may_watch_from_where_is_in_the_link_but_not_readable() -> None:
     url = sign_url(FILM, SITE, viewer="Zoë 7", network="10.1.2.3/8", now=NOW)
     claims = claims_of(url)
@@ -180,6 +186,9 @@ BAD: list[tuple[str, dict[str, object], str]] = [
     (FILM, {"viewer": "v" * 257}, "viewer"),
     (FILM, {"network": "10.0.0.0/33"}, "10.0.0.0/33"),
     (FILM, {"network": "home"}, "home"),
+    (FILM, {"link_id": ""}, "link's ID"),
+    (FILM, {"link_id": "a/b"}, "link's ID"),
+    (FILM, {"link_id": "x" * 65}, "link's ID"),
     (FILM, {"hosts": ["edge"]}, "plain http"),
     (FILM, {"hosts": [f"http://edge-{i}.example.com" for i in range(40)]}, "too many hosts"),
     (FILM, {"pace": {"burst_s": 1}}, "pace"),

@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from keys.cipher import CLAIM_KEY, Secret
+from keys.jwk import thumbprint
 from keys.jws import sign
 from keys.names import b64url, b64url_decode
 from keys.signing import SigningKey
@@ -19,11 +21,23 @@ NOW = 1_800_000_000.0
 URI = "http://edge.example:8010/v/film/main.m3u8"
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
-SITE = SigningKey.generate("site")
-SITE_P256 = SigningKey.generate("site", "ES256")
-STRANGER = SigningKey.generate("stranger")
-OTHER_SITE = SigningKey.generate("other")
-KEYS = SigningKey.generate("sluice", viewer_key=False)
+
+def fixed(iss: str, number: int, alg: str = "EdDSA") -> SigningKey:
+    """The same key in every run, so that what it signs can be published (tests/vectors)."""
+    secret = bytes([number] * 32)
+    private = (
+        Ed25519PrivateKey.from_private_bytes(secret)
+        if alg == "EdDSA"
+        else ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256R1())
+    )
+    return SigningKey(iss, thumbprint(private.public_key()), private, Secret(bytes([number] * CLAIM_KEY)))
+
+
+SITE = fixed("site", 1)
+SITE_P256 = fixed("site", 2, "ES256")
+STRANGER = fixed("stranger", 3)
+OTHER_SITE = fixed("other", 4)
+KEYS = fixed("sluice", 5)
 
 TRUST = Trust(
     [
@@ -66,7 +80,8 @@ def signed(text: str | bytes, header: str | None = None, key: SigningKey = SITE)
 def raw_signature(key: SigningKey, text: str) -> bytes:
     if isinstance(key.private, Ed25519PrivateKey):
         return key.private.sign(text.encode())
-    r, s = decode_dss_signature(key.private.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
+    how = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)  # RFC 6979: the same in every run
+    r, s = decode_dss_signature(key.private.sign(text.encode(), how))
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 

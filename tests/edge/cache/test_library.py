@@ -3,14 +3,16 @@
 import asyncio
 import gc
 import random
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
-from edge.cache.claims import NodeClaims
+from edge.cache.claims import Claims, NodeClaims
 from edge.cache.memory import PrivateMemory
-from edge.cache.slices import ObjectId
+from edge.cache.slices import PUBLIC_TENANT, ObjectId
 from keys.problems import Problem
+from origin.media.asset import DESCRIPTOR_OBJECT, DESCRIPTOR_RENDITION
 from origin.media.seal import SLICE, sealed_length
 
 SIZE_0 = 5 * SLICE // 2  # plain bytes of 0.m4s
@@ -90,6 +92,31 @@ async def test_a_holder_that_lives_but_brings_nothing_is_not_waited_for_without_
     assert await reading == bench.published.plain["1.m4s"]
     assert stuck is not None
     stuck.close()
+
+
+async def test_another_node_that_holds_its_claims_and_brings_nothing_blocks_nothing(
+    bench: Any, origin: Any, clock: Any, redis_server: Any
+) -> None:
+    bench.redis_url = redis_server.url
+    store = bench.store()
+    stuck = Claims(bench.room / "n2-claims", store, heartbeat_s=0.1)
+    library = await bench.library(now=clock)
+
+    async def comes_late(held: ObjectId, work: Coroutine[Any, Any, Any]) -> Any:
+        async with stuck.fleet_turn(held, stuck.now()) as theirs:
+            assert theirs
+            working = asyncio.create_task(work)
+            await asyncio.wait([working], timeout=0.2)
+            assert not working.done()
+            clock.time += 30
+            return await asyncio.wait_for(working, 30)
+
+    described = ObjectId(PUBLIC_TENANT, "film", 1, DESCRIPTOR_RENDITION, DESCRIPTOR_OBJECT)
+    assert (await comes_late(described, library.descriptor("film", 1))).title == "Film"
+    segment = ObjectId("default", "film", 1, "720p", "1.m4s")
+    read = await comes_late(segment, bench.read(library, segment.name))
+    assert read == bench.published.plain[segment.name]
+    await store.close()
 
 
 @pytest.mark.heavy
