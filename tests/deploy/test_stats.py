@@ -13,7 +13,7 @@ from rich.console import Console
 
 from deploy import gauges, stats
 from deploy.counters import Counters, Gauge
-from deploy.stats import Reading
+from deploy.stats import EdgeRead, Reading
 
 
 def edge(**values: float) -> dict[str, float]:
@@ -21,7 +21,10 @@ def edge(**values: float) -> dict[str, float]:
 
 
 def reading(at: float, *edges: stats.Metrics | None) -> Reading:
-    named = [(f"http://e{number}", "ok" if each else "no answer", each) for number, each in enumerate(edges)]
+    named = [
+        EdgeRead(f"http://e{number}", "ok" if each else "no answer", each)
+        for number, each in enumerate(edges)
+    ]
     return Reading(at, named, None, None, {0: 3})
 
 
@@ -104,3 +107,24 @@ async def test_readings_are_taken_again_and_again_until_the_end(tmp_path: Path) 
         await stack.enter_async_context(gauges.read_into(counters, {"a": reading, "b": lambda: 5}, 0.01))
         await asyncio.wait_for(looked.wait(), 10)
     assert counters.levels() == {"a": 0, "b": 5}, "never below nothing"
+
+
+def test_first_bytes_are_of_all_or_of_those_since_and_shown_for_segments() -> None:
+    def at(seconds: float, fast: int, slow: int) -> Reading:
+        buckets = ((0.01, fast), (1.0, fast + slow), (float("inf"), fast + slow))
+        return Reading(seconds, [EdgeRead("http://e", "ok", edge(), {"segment": buckets})], None, None, {})
+
+    old, before, now = at(0, 99, 0), at(60, 99, 1), at(61, 99, 3)
+    (whole,), (lately,) = stats.edges_now(before, now), stats.edges_now(before, now, old)
+    assert whole.first_byte_s["segment"].p50 == pytest.approx(0.01 * 51 / 99)
+    assert lately.first_byte_s["segment"].p50 == pytest.approx(0.505)
+    assert stats.to_json(before, now)["edges"][0]["first_byte_s"]["segment"]["p99"] > 0.01
+    console = Console(width=300, record=True, file=io.StringIO())
+    console.print(stats.shown(before, now, old))
+    assert "505 ms" in console.export_text()
+
+
+def test_what_is_sent_is_segments_and_downloads() -> None:
+    before, now = edge(), edge(segment_bytes_total=3e6, download_bytes_total=1e6, origin_bytes_total=1e6)
+    (found,) = stats.edges_now(reading(0, before), reading(2, now))
+    assert (found.bytes_per_s, found.offload) == (2e6, 0.75)
