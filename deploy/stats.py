@@ -21,7 +21,9 @@ EDGE: Final = "sluice_edge_"
 KEYS: Final = "sluice_keys_"
 ORIGIN: Final = "sluice_origin_"
 SENT: Final = ("segment_bytes_total", "download_bytes_total")
-AS_COLUMNS: Final = 4  # so many edges fit beside each other
+AS_COLUMNS: Final = 4  # so many edges stand beside each other where the lines are long enough
+GAP: Final = 2
+SHORT: Final = ("edge", "health", "sessions", "sent/s", "p99", "offload", "failed")  # of many, on a terminal
 TITLES: Final = (
     *("edge", "health", "workers", "sessions", "requests/s", "sent/s", "first byte p50", "p99"),
     *(
@@ -176,12 +178,19 @@ def _whole(metrics: Metrics | None) -> dict[str, int] | None:
     return {name: int(value) for name, value in metrics.items() if not name.endswith("_created")}
 
 
-def shown(before: Reading, now: Reading, since: Reading | None = None) -> Group:
-    """For people: a table with a column for each edge, or a line when there are many; and the services."""
+def shown(before: Reading, now: Reading, since: Reading | None = None, *, width: int = 400) -> Group:
+    """For people: a table with a column for each edge, or a line when there are many; and the services.
+
+    `width` is that of a line: where it is short, a line of an edge says less.
+    """
     lines = [TITLES, *(_cells(each) for each in edges_now(before, now, since))]
-    if len(now.edges) <= AS_COLUMNS:
+    beside = [max(map(len, cells)) + GAP for cells in lines]
+    if len(now.edges) <= AS_COLUMNS and sum(beside) <= width + GAP:
         lines = list(zip(*lines, strict=True))
-    table = Table(box=None, padding=(0, 2, 0, 0))
+    elif width < sum(max(map(len, cells)) + GAP for cells in zip(*lines, strict=True)):
+        kept = [TITLES.index(title) for title in SHORT]
+        lines = [tuple(cells[place] for place in kept) for cells in lines]
+    table = Table(box=None, padding=(0, GAP, 0, 0))
     for place, title in enumerate(lines[0]):
         table.add_column(title, justify="right" if place else "left")
     for line in lines[1:]:
@@ -210,7 +219,7 @@ def _cells(each: EdgeNow) -> tuple[str, ...]:
     down = () if each.workers is None else _down(each)
     segments = each.first_byte_s.get("segment")
     return (
-        each.edge,
+        each.edge.partition("://")[2],
         ", ".join((each.health, *down)),
         f"{each.workers}/{each.workers_wanted}" if each.workers is not None else "–",
         _number(each.sessions),

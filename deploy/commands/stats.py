@@ -18,7 +18,7 @@ from deploy import stats as core
 from deploy import units
 from deploy.commands.operator import Operator
 from deploy.commands.options import data_option, parsed
-from deploy.commands.output import FOR_PROGRAMS
+from deploy.commands.output import width
 from deploy.edge_reading import ANSWER_S, by_edge, client, metrics_text, named, read_edge
 from deploy.gauges import LIVE_S
 from deploy.running import NotRunning
@@ -47,9 +47,7 @@ def stats(once: bool, as_json: bool, every: str, data: Path) -> int:
             if as_json:
                 click.echo(json.dumps(core.to_json(before, now)))
             else:
-                console = Console()
-                wide = console if console.is_terminal else Console(width=FOR_PROGRAMS)
-                wide.print(core.shown(before, now))
+                Console(width=width()).print(core.shown(before, now, width=width()))
             return 0
         with contextlib.suppress(KeyboardInterrupt):  # how it is ended
             asyncio.run(_live(operator, every_s))
@@ -73,7 +71,8 @@ async def _live(operator: Operator, every_s: float) -> None:
                 now = await _read(http, operator)
                 while readings and now.at - readings[0].at > SINCE_S:
                     readings.popleft()
-                live.update(core.shown(before, now, readings[0] if readings else None), refresh=True)
+                since = readings[0] if readings else None
+                live.update(core.shown(before, now, since, width=width()), refresh=True)
                 before = now
                 readings.append(now)
 

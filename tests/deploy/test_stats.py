@@ -57,7 +57,7 @@ def test_people_see_every_edge_its_trouble_and_what_is_away(count: int) -> None:
     console = Console(width=300, record=True, file=io.StringIO())
     console.print(stats.shown(reading(0, *edges), reading(1, *edges)))
     text = console.export_text()
-    assert all(f"http://e{number}" in text for number in range(count))
+    assert all(f"e{number} " in text for number in range(count))
     assert text.count("ok, origin away") == count
     assert "keys: does not answer" in text and "origin: does not answer" in text
 
@@ -128,3 +128,16 @@ def test_what_is_sent_is_segments_and_downloads() -> None:
     before, now = edge(), edge(segment_bytes_total=3e6, download_bytes_total=1e6, origin_bytes_total=1e6)
     (found,) = stats.edges_now(reading(0, before), reading(2, now))
     assert (found.bytes_per_s, found.offload) == (2e6, 0.75)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 9])
+def test_no_line_is_longer_than_a_terminal_of_80_columns(count: int) -> None:
+    edges = [edge(requests_total=1e6, origin_up=number % 2) for number in range(count)]
+    urls = [f"https://edge-{number}.example.org" for number in range(count)]
+    read = [EdgeRead(url, "ok", each) for url, each in zip(urls, edges, strict=True)]
+    now = Reading(1, read, edge(), edge(), {})
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(stats.shown(now, now, width=80))
+    text = console.export_text()
+    assert all(url.removeprefix("https://") in text for url in urls), "no address is cut or folded"
+    assert "failed" in text and "offload" in text

@@ -9,7 +9,7 @@ export function renderEdges(edges) {
   keyed(rows, edges, (one) => one.address, row);
   document.getElementById("edge-table").hidden = edges.length === 0;
   const out = edges.reduce((sum, one) => sum + (one.bytes_per_s ?? 0), 0);
-  setText(document.getElementById("edges-sum"), edges.some((one) => one.bytes_per_s !== null) ? `${bits(out)} out` : "");
+  setText(document.getElementById("edges-sum"), edges.some((one) => one.bytes_per_s !== null) ? `${bits(out)} out now · all else since the start` : "");
 }
 
 const COLUMNS = [
