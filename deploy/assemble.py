@@ -128,7 +128,7 @@ async def build_admin(settings: Settings) -> ASGIApp:
         admin_token=token,
         issuer=_usable(lambda: secret_files.read_issuer(layout.secrets / secret_files.ISSUER)),
         edges=settings.public_bases,
-        keys_port=settings.port_base,
+        port_base=settings.port_base,
     )
 
 

@@ -4,7 +4,6 @@ Metrics are for the edge's own machine: the public way, which may lead through a
 where an edge of this machine listens on loopback.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from deploy.stats import EDGE, EdgeRead, Metrics
 ANSWER_S: Final = 2.0
 FIRST_BYTE: Final = "first_byte_seconds"
 AWAY: Final = "no answer"
-_NAME: Final = re.compile(r".*-edge-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +27,7 @@ class Health:
 
     status: str  # ok, limited (no new sessions), unable; or no answer
     new_sessions: bool
+    node: str = ""  # the edge's name among nodes, which every answer of it carries
     wrong: tuple[str, ...] = ()  # what is not as it should be, such as "keys: …"
 
 
@@ -37,25 +36,25 @@ def client() -> httpx.AsyncClient:
     return httpx.AsyncClient(verify=False, trust_env=False, timeout=ANSWER_S)  # noqa: S501
 
 
-async def read_edge(http: httpx.AsyncClient, public: str, index: int, keys_port: int | None) -> EdgeRead:
-    """The edge of this index; `keys_port` is the port base of this machine, None when none is known."""
-    return (await read_edge_and_health(http, public, index, keys_port))[0]
+async def read_edge(http: httpx.AsyncClient, public: str, index: int, port_base: int | None) -> EdgeRead:
+    """The edge of this index; `port_base` is the port base of this machine, None when none is known."""
+    return (await read_edge_and_health(http, public, index, port_base))[0]
 
 
 async def read_edge_and_health(
-    http: httpx.AsyncClient, public: str, index: int, keys_port: int | None
+    http: httpx.AsyncClient, public: str, index: int, port_base: int | None
 ) -> tuple[EdgeRead, Health]:
     """The same, and all it says of its health: that goes the public way too, without metrics."""
-    for base in (public, *_here(index, keys_port)):
+    for base in (public, *_here(index, port_base)):
         text = await metrics_text(http, base)
         metrics = named(text, EDGE)
         if metrics is not None:
             health = await _health(http, base)
             return EdgeRead(
-                public, health.status, metrics, read_buckets(text, EDGE + FIRST_BYTE, "class")
+                public, health.status, metrics, read_buckets(text, EDGE + FIRST_BYTE, "class"), health.node
             ), health
     health = await _health(http, public)
-    return EdgeRead(public, health.status, None), health
+    return EdgeRead(public, health.status, None, node=health.node), health
 
 
 async def metrics_text(http: httpx.AsyncClient, base: str) -> str:
@@ -74,22 +73,22 @@ def named(text: str, prefix: str) -> Metrics | None:
     return mine or None
 
 
-def by_edge(sessions: Iterable[Mapping[str, Any]]) -> dict[int, int]:
-    """How many of these sessions were last seen at each edge, by its index."""
-    edges = [match for each in sessions if (match := _NAME.fullmatch(each["edge"] or ""))]
-    return Counter(int(match[1]) - 1 for match in edges)
+def by_edge(sessions: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """How many of these sessions were last seen at each edge, by its name among nodes."""
+    return Counter(str(each["edge"]) for each in sessions if each["edge"])
 
 
-def _here(index: int, keys_port: int | None) -> list[str]:
-    if keys_port is None:
+def _here(index: int, port_base: int | None) -> list[str]:
+    if port_base is None:
         return []
-    return [f"{scheme}://127.0.0.1:{keys_port + FIRST_EDGE_PORT + index}" for scheme in ("http", "https")]
+    return [f"{scheme}://127.0.0.1:{port_base + FIRST_EDGE_PORT + index}" for scheme in ("http", "https")]
 
 
 async def _health(http: httpx.AsyncClient, base: str) -> Health:
     try:
-        said = (await http.get(f"{base}/healthz/new")).json()
+        answer = await http.get(f"{base}/healthz/new")
+        said, node = answer.json(), answer.headers.get("cache-status", "").partition(";")[0]
         wrong = tuple(f"{name}: {what}" for name, what in said["checks"].items() if what != "ok")
-        return Health(str(said["status"]), said["new_sessions"] is True, wrong)
+        return Health(str(said["status"]), said["new_sessions"] is True, node, wrong)
     except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return Health(AWAY, False)

@@ -1,6 +1,6 @@
 """Which system runs in a data directory: `run.json`, written by what runs and read by the commands.
 
-    {"keys": URL, "origin": URL, "admin": URL, "edges": [URL…], "pid": n}
+    {"keys": URL, "origin": URL, "admin": URL, "edges": [URL…], "port_base": n, "pid": n}
 
 Services that run alone add their part and take it away again when they end.
 """
@@ -33,6 +33,7 @@ class Running:
     admin: str | None
     edges: tuple[str, ...]
     pid: int
+    port_base: int | None = None  # of the edges, which viewers may know by other addresses
 
 
 def find(data: Path) -> Running:
@@ -47,6 +48,7 @@ def find(data: Path) -> Running:
         found.get("admin"),
         tuple(found.get("edges", ())),
         int(found.get("pid", 0)),
+        found.get("port_base"),
     )
 
 

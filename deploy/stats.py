@@ -48,6 +48,7 @@ class EdgeRead(NamedTuple):
     health: str  # what /healthz says
     metrics: Metrics | None
     first_byte: Mapping[str, Buckets] = {}  # by class
+    node: str = ""  # its name among nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class Reading:
     edges: Sequence[EdgeRead]
     keys: Metrics | None
     origin: Metrics | None
-    sessions: Mapping[int, int]  # live sessions by the index of the edge they were last seen at
+    sessions: Mapping[str, int] | None  # live ones by the node name of the edge; None: not told here
+    away: Sequence[str] = ("keys", "origin")  # said to be away where their metrics are missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def edges_now(before: Reading, now: Reading, since: Reading | None = None) -> li
             continue
         earlier = before.edges[index].metrics if index < len(before.edges) else None
         past = since.edges[index].first_byte if since and index < len(since.edges) else {}
-        sessions = now.sessions.get(index, 0)
+        sessions = None if now.sessions is None else now.sessions.get(read.node, 0)
         found.append(_edge(read, read.metrics, earlier, past, now.at - before.at, sessions))
     return found
 
@@ -115,7 +117,7 @@ def _edge(
     earlier: Metrics | None,
     past: Mapping[str, Buckets],
     seconds: float,
-    sessions: int,
+    sessions: int | None,
 ) -> EdgeNow:
     opened = [metrics[name] for name in ("l1_hits_total", "l2_hits_total", "misses_total")]
     shares = [share(part, sum(opened)) for part in opened]
@@ -168,7 +170,7 @@ def to_json(before: Reading, now: Reading) -> dict[str, Any]:
         "edges": [asdict(each) for each in edges_now(before, now)],
         "keys": _whole(now.keys),
         "origin": _whole(now.origin),
-        "sessions": sum(now.sessions.values()),
+        "sessions": None if now.sessions is None else sum(now.sessions.values()),
     }
 
 
@@ -195,7 +197,9 @@ def shown(before: Reading, now: Reading, since: Reading | None = None, *, width:
         table.add_column(title, justify="right" if place else "left")
     for line in lines[1:]:
         table.add_row(*line)
-    return Group(table, Text(""), _keys_line(now.keys), _origin_line(now.origin))
+    services = {"keys": (now.keys, _keys_line), "origin": (now.origin, _origin_line)}
+    told = [line(read) for name, (read, line) in services.items() if read or name in now.away]
+    return Group(table, Text(""), *told)
 
 
 def _keys_line(metrics: Metrics | None) -> Text:

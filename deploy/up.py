@@ -91,7 +91,8 @@ async def started(
             for name, url in launch.health_urls(effective, services).items():
                 await _answering(supervisor, name, url)
             addresses = launch.addresses(effective, services)
-            stack.enter_context(running.announced(layout.data, addresses))
+            ports = {"port_base": effective.port_base} if "edges" in addresses else {}
+            stack.enter_context(running.announced(layout.data, addresses | ports))
             system = System(effective, layout, addresses, supervisor, time.monotonic() - began)
             yield system
             await system.give_notice()

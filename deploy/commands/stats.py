@@ -7,7 +7,6 @@ import time
 from collections import deque
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import click
 import httpx
@@ -21,7 +20,7 @@ from deploy.commands.options import data_option, parsed
 from deploy.commands.output import width
 from deploy.edge_reading import ANSWER_S, by_edge, client, metrics_text, named, read_edge
 from deploy.gauges import LIVE_S
-from deploy.running import NotRunning
+from deploy.running import NotRunning, Running, find
 from keys.problems import Problem
 
 SINCE_S: Final = 60.0  # first bytes of so long are shown on a terminal
@@ -41,34 +40,35 @@ def stats(once: bool, as_json: bool, every: str, data: Path) -> int:
     did not have to send. `sluice sessions` shows who watches.
     """
     every_s = max(0.1, parsed(units.seconds, every, "every"))
-    with Operator(data) as operator:
+    here = find(data)
+    with Operator(data) if here.keys else contextlib.nullcontext() as operator:
         if as_json or once or not Console().is_terminal:
-            before, now = asyncio.run(_two(operator, every_s))
+            before, now = asyncio.run(_two(here, operator, every_s))
             if as_json:
                 click.echo(json.dumps(core.to_json(before, now)))
             else:
                 Console(width=width()).print(core.shown(before, now, width=width()))
             return 0
         with contextlib.suppress(KeyboardInterrupt):  # how it is ended
-            asyncio.run(_live(operator, every_s))
+            asyncio.run(_live(here, operator, every_s))
     return 0
 
 
-async def _two(operator: Operator, every_s: float) -> tuple[core.Reading, core.Reading]:
+async def _two(here: Running, operator: Operator | None, every_s: float) -> tuple[core.Reading, core.Reading]:
     async with client() as http:
-        before = await _read(http, operator)
+        before = await _read(http, here, operator)
         await asyncio.sleep(every_s)
-        return before, await _read(http, operator)
+        return before, await _read(http, here, operator)
 
 
-async def _live(operator: Operator, every_s: float) -> None:
+async def _live(here: Running, operator: Operator | None, every_s: float) -> None:
     async with client() as http:
-        before = await _read(http, operator)
+        before = await _read(http, here, operator)
         readings = deque([before])
         with Live(console=Console(), auto_refresh=False, screen=False) as live:
             while True:
                 await asyncio.sleep(every_s)
-                now = await _read(http, operator)
+                now = await _read(http, here, operator)
                 while readings and now.at - readings[0].at > SINCE_S:
                     readings.popleft()
                 since = readings[0] if readings else None
@@ -77,16 +77,16 @@ async def _live(operator: Operator, every_s: float) -> None:
                 readings.append(now)
 
 
-async def _read(http: httpx.AsyncClient, operator: Operator) -> core.Reading:
-    running = operator.running
-    port = urlsplit(running.keys or "").port
+async def _read(http: httpx.AsyncClient, running: Running, operator: Operator | None) -> core.Reading:
+    port = running.port_base
     edges, keys, origin, sessions = await asyncio.gather(
         asyncio.gather(*(read_edge(http, url, index, port) for index, url in enumerate(running.edges))),
         _service(http, running.keys, core.KEYS),
         _service(http, running.origin, core.ORIGIN),
         asyncio.to_thread(_sessions, operator),
     )
-    return core.Reading(time.monotonic(), edges, keys, origin, sessions)
+    away = [name for name, url in (("keys", running.keys), ("origin", running.origin)) if url]
+    return core.Reading(time.monotonic(), edges, keys, origin, sessions, away)
 
 
 async def _service(client: httpx.AsyncClient, base: str | None, prefix: str) -> core.Metrics | None:
@@ -94,10 +94,12 @@ async def _service(client: httpx.AsyncClient, base: str | None, prefix: str) -> 
     return None if base is None else named(await metrics_text(client, base), prefix)
 
 
-def _sessions(operator: Operator) -> dict[int, int]:
-    """Live sessions by the index of the edge they were last seen at."""
+def _sessions(operator: Operator | None) -> dict[str, int] | None:
+    """Live sessions by the edge they were last seen at; None where keys does not run or answer."""
+    if operator is None:
+        return None
     try:
         seen = operator.keys("GET", f"/v1/sessions?live_within_s={LIVE_S}", timeout=ANSWER_S)["sessions"]
     except (Problem, NotRunning):
-        return {}
+        return None
     return by_edge(seen)

@@ -37,18 +37,18 @@ def create_console(
     admin_token: str,
     issuer: SigningKey,
     edges: Sequence[str],
-    keys_port: int | None = None,
+    port_base: int | None = None,
     now: Callable[[], float] = time.time,
     clock: Callable[[], float] = time.monotonic,
 ) -> Starlette:
     """The application. `keys` shows the admin token; `edges` are the public base URLs links may lead to.
 
-    `keys_port` is the port base of this machine: where its edges tell their metrics.
+    `port_base` is the port base of this machine: where its edges tell their metrics.
 
     The console closes `keys` and its own client of the origin when it ends.
     """
     origin = OriginClient(origin_url, admin_token)
-    readings = Edges(keys, edges, keys_port, clock)
+    readings = Edges(keys, edges, port_base, clock)
     views = Views(AdminAccess(admin_token, now), keys, origin, issuer, edges, readings, now)
     page = (WEB / "index.html").read_text("utf-8")
 

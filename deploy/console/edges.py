@@ -22,14 +22,14 @@ Row = dict[str, Any]
 
 
 class Edges:
-    """The edges at these public addresses; `keys_port` is the port base of those on this machine."""
+    """The edges at these public addresses; `port_base` is the port base of those on this machine."""
 
     def __init__(
-        self, keys: KeysClient, urls: Sequence[str], keys_port: int | None, clock: Callable[[], float]
+        self, keys: KeysClient, urls: Sequence[str], port_base: int | None, clock: Callable[[], float]
     ) -> None:
         self._keys = keys
         self._urls = urls
-        self._port = keys_port
+        self._port = port_base
         self._clock = clock
         self._http = client()
         self._reading: stats.Reading | None = None
@@ -61,11 +61,11 @@ class Edges:
         edges = stats.edges_now(before, now)
         self._reading = now
         self._rows = [
-            row(edge, health, None if sessions is None else sessions.get(place, 0))
-            for place, (edge, (_, health)) in enumerate(zip(edges, read, strict=True))
+            row(edge, health, None if sessions is None else sessions.get(health.node, 0))
+            for edge, (_, health) in zip(edges, read, strict=True)
         ]
 
-    async def _sessions(self) -> dict[int, int] | None:
+    async def _sessions(self) -> dict[str, int] | None:
         try:
             return by_edge(await self._keys.sessions(LIVE_S))
         except Problem:

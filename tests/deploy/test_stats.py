@@ -22,10 +22,10 @@ def edge(**values: float) -> dict[str, float]:
 
 def reading(at: float, *edges: stats.Metrics | None) -> Reading:
     named = [
-        EdgeRead(f"http://e{number}", "ok" if each else "no answer", each)
+        EdgeRead(f"http://e{number}", "ok" if each else "no answer", each, node=f"n{number}")
         for number, each in enumerate(edges)
     ]
-    return Reading(at, named, None, None, {0: 3})
+    return Reading(at, named, None, None, {"n0": 3})
 
 
 def test_rates_are_of_the_time_between_and_shares_of_all() -> None:
@@ -141,3 +141,11 @@ def test_no_line_is_longer_than_a_terminal_of_80_columns(count: int) -> None:
     text = console.export_text()
     assert all(url.removeprefix("https://") in text for url in urls), "no address is cut or folded"
     assert "failed" in text and "offload" in text
+
+
+def test_where_only_edges_run_nothing_is_said_of_keys_and_sessions() -> None:
+    now = Reading(1, [EdgeRead("http://e", "ok", edge())], None, None, None, away=())
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(stats.shown(now, now, width=80))
+    assert "answer" not in console.export_text()
+    assert stats.edges_now(now, now)[0].sessions is None
