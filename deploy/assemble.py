@@ -20,6 +20,7 @@ from deploy import gauges
 from deploy.counters import Counters
 from deploy.enrol import enrolling, identity
 from deploy.ffmpeg import ffmpeg_path
+from deploy.histograms import Histogram
 from deploy.layers import SettingError
 from deploy.layout import Layout
 from deploy.settings import Settings
@@ -127,6 +128,7 @@ async def build_admin(settings: Settings) -> ASGIApp:
         admin_token=token,
         issuer=_usable(lambda: secret_files.read_issuer(layout.secrets / secret_files.ISSUER)),
         edges=settings.public_bases,
+        port_base=settings.port_base,
     )
 
 
@@ -143,6 +145,7 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
     from edge.cache.shared import open_memory
     from edge.cache.upstream import OriginClient
     from edge.deliver.admission import Limits
+    from edge.deliver.first_byte import NAME as FIRST_BYTE
     from edge.deliver.lease_shelf import LeaseShelf
     from edge.deliver.pace import PaceGate
     from edge.deliver.trust import TrustedTokens
@@ -150,7 +153,9 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
     layout = Layout(settings)
     name = f"{settings.node_name}-edge-{index + 1}"
     node = _usable(lambda: identity(layout.edge(index), name, "edge"))
-    counters = Counters(counters_of(layout, index), worker, edge_counters(), "sluice_edge_", gauges.EDGE)
+    counters = Counters(
+        counters_of(layout, index), worker, edge_counters(), "sluice_edge_", gauges.EDGE, edge_histograms()
+    )
     keys = KeysClient(settings.keys, node_credential(node, time.time))
     trusted = TrustedTokens(keys, now=time.time, clock=time.monotonic)
     store = RedisSlices(settings.redis, count=counters.count) if settings.redis != "none" else None
@@ -201,6 +206,7 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
         clock=time.monotonic,
         metrics=counters.render,
         count=counters.count,
+        observe=counters.observer(FIRST_BYTE),
         shelf=LeaseShelf(leases) if leases is not None else None,
         origin=origin,
         resources=[
@@ -223,6 +229,13 @@ def edge_counters() -> dict[str, str]:
     from edge.guard.counters import COUNTERS as GUARD
 
     return {**CACHE, **DELIVER, **PACE, **GUARD}
+
+
+def edge_histograms() -> dict[str, Histogram]:
+    """What an edge observes: {name: histogram}."""
+    from edge.deliver import first_byte
+
+    return {first_byte.NAME: Histogram(first_byte.MEANING, first_byte.BOUNDS_S, first_byte.SERIES)}
 
 
 def counters_of(layout: Layout, index: int) -> Path:

@@ -5,6 +5,7 @@ goes back while the system runs. While a worker is replaced both run: the new on
 takes another. The files are cleared when the system starts.
 
 Gauges lie beside the counters: each worker sets its own, a reader combines those of the workers that live.
+So do histograms (`deploy.histograms`), which are summed like counters.
 """
 
 import fcntl
@@ -23,6 +24,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from deploy.histograms import Histogram, Observe
 
 BUILD_INFO: Final = "sluice_build_info"
 BUILD: Final = "the version that runs, as labels"
@@ -47,13 +50,19 @@ class Counters:
         meanings: Mapping[str, str],
         prefix: str,
         gauges: Mapping[str, Gauge] | None = None,
+        histograms: Mapping[str, Histogram] | None = None,
     ) -> None:
         self._directory = directory
         self._meanings = dict(meanings)
         self._gauges = dict(gauges or {})
         self._prefix = prefix
         self._slots = {name: place for place, name in enumerate([*self._meanings, *self._gauges])}
-        self._numbers = _mapped(directory, worker, len(self._slots))
+        self._histograms: dict[str, tuple[Histogram, int]] = {}  # with its first slot
+        self._size = len(self._slots)
+        for name, histogram in (histograms or {}).items():
+            self._histograms[name] = (histogram, self._size)
+            self._size += histogram.slots
+        self._numbers = _mapped(directory, worker, self._size)
 
     def count(self, name: str, by: int = 1) -> None:
         """Adds to one counter. KeyError for a name that is not in the table."""
@@ -63,10 +72,15 @@ class Counters:
         """Sets this worker's part of a gauge. KeyError for a name that is not in the table."""
         self._numbers[self._slots[name]] = value
 
+    def observer(self, name: str) -> Observe:
+        """What adds to one histogram. KeyError for a name that is not in the table."""
+        histogram, first = self._histograms[name]
+        return histogram.observer(self._numbers, first)
+
     def totals(self) -> dict[str, int]:
         """Every counter, summed over all workers there ever were."""
-        columns = list(zip(*(numbers for numbers, _ in self._read()), strict=True))
-        return {name: sum(columns[place]) for place, name in enumerate(self._meanings)}
+        sums = self._sums()
+        return {name: sums[place] for place, name in enumerate(self._meanings)}
 
     def levels(self) -> dict[str, int]:
         """Every gauge, over the workers that live."""
@@ -82,9 +96,16 @@ class Counters:
         registry.register(_Totals(self._families))
         return generate_latest(registry).decode()
 
+    def _sums(self) -> list[int]:
+        """Every slot, summed over all workers there ever were."""
+        return [sum(column) for column in zip(*(numbers for numbers, _ in self._read()), strict=True)]
+
     def _families(self) -> Iterator[Metric]:
-        for name, value in self.totals().items():
-            yield CounterMetricFamily(self._prefix + name, self._meanings[name], value)
+        sums = self._sums()
+        for place, (name, meaning) in enumerate(self._meanings.items()):
+            yield CounterMetricFamily(self._prefix + name, meaning, sums[place])
+        for name, (histogram, first) in self._histograms.items():
+            yield histogram.family(self._prefix + name, sums[first : first + histogram.slots])
         for name, value in self.levels().items():
             yield GaugeMetricFamily(self._prefix + name, self._gauges[name].meaning, value)
         build = GaugeMetricFamily(BUILD_INFO, BUILD, labels=["version", "python"])
@@ -96,7 +117,7 @@ class Counters:
         for path in sorted(self._directory.glob("*.counters")):
             with path.open("rb") as file:
                 data = file.read()
-                if len(data) == _SLOT * len(self._slots):
+                if len(data) == _SLOT * self._size:
                     yield memoryview(data).cast("Q"), _is_held(file.fileno())
 
 

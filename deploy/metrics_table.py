@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy import gauges
-from deploy.assemble import edge_counters
+from deploy.assemble import edge_counters, edge_histograms
 from deploy.counters import BUILD, BUILD_INFO
 from deploy.settings_table import write_between
 
@@ -20,7 +20,7 @@ class Row:
 
     service: str
     name: str
-    kind: str  # counter or gauge
+    kind: str  # counter, gauge or histogram
     meaning: str
 
 
@@ -36,6 +36,7 @@ def rows() -> list[Row]:
         *_rows("keys", "sluice_", KEYS, keys_gauges),
         *_rows("origin", "sluice_origin_", ORIGIN, ORIGIN_GAUGES),
         *_rows("edge", "sluice_edge_", edge_counters(), edge_gauges),
+        *(Row("edge", f"sluice_edge_{n}", "histogram", h.meaning) for n, h in edge_histograms().items()),
         Row("keys, edge", BUILD_INFO, "gauge", BUILD),
     ]
 

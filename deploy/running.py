@@ -1,8 +1,9 @@
 """Which system runs in a data directory: `run.json`, written by what runs and read by the commands.
 
-    {"keys": URL, "origin": URL, "admin": URL, "edges": [URL…], "pid": n}
+    {"keys": URL, "origin": URL, "admin": URL, "edges": [URL…], "port_base": n, "pid": n}
 
-Services that run alone add their part and take it away again when they end.
+Services that run alone add their part and take it away again when they end. Where keys runs without edges, it
+says which there are elsewhere, as `known_edges`.
 """
 
 import fcntl
@@ -31,8 +32,9 @@ class Running:
     keys: str | None
     origin: str | None
     admin: str | None
-    edges: tuple[str, ...]
+    edges: tuple[str, ...]  # public; those of other machines, where none runs here
     pid: int
+    port_base: int | None = None  # of the edges, which viewers may know by other addresses
 
 
 def find(data: Path) -> Running:
@@ -45,8 +47,9 @@ def find(data: Path) -> Running:
         found.get("keys"),
         found.get("origin"),
         found.get("admin"),
-        tuple(found.get("edges", ())),
+        tuple(found.get("edges") or found.get("known_edges", ())),
         int(found.get("pid", 0)),
+        found.get("port_base"),
     )
 
 

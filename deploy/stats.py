@@ -1,28 +1,54 @@
 """What the running system does now: two readings of its metrics, a moment apart, as rates and shares. Pure.
 
-Rates are of the time between the readings; shares and sums are of all since the start.
+Rates are of the time between the readings; shares and sums are of all since the start, and so are first bytes
+unless a third reading says since when.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, NamedTuple
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from deploy import units
+from deploy.histograms import Buckets, less, quantile
 
 Metrics = Mapping[str, float]  # counters and gauges by name, without their prefix
 
 EDGE: Final = "sluice_edge_"
 KEYS: Final = "sluice_keys_"
 ORIGIN: Final = "sluice_origin_"
-AS_COLUMNS: Final = 4  # so many edges fit beside each other
+SENT: Final = ("segment_bytes_total", "download_bytes_total")
+AS_COLUMNS: Final = 4  # so many edges stand beside each other where the lines are long enough
+GAP: Final = 2
+SHORT: Final = ("edge", "health", "sessions", "sent/s", "p99", "offload", "failed")  # of many, on a terminal
 TITLES: Final = (
-    *("edge", "health", "workers", "sessions", "requests/s", "sent/s", "from L1", "from L2", "from origin"),
-    *("offload", "origin requests", "origin bytes", "pace waits", "refused", "failed", "kept in L1"),
+    *("edge", "health", "workers", "sessions", "requests/s", "sent/s", "first byte p50", "p99"),
+    *(
+        "from L1",
+        "from L2",
+        "from origin",
+        "offload",
+        "origin requests",
+        "origin bytes",
+        "pace waits",
+        "refused",
+        "failed",
+        "kept in L1",
+    ),
 )
+
+
+class EdgeRead(NamedTuple):
+    """What one edge said of itself. Metrics are None where it did not answer."""
+
+    url: str  # public
+    health: str  # what /healthz says
+    metrics: Metrics | None
+    first_byte: Mapping[str, Buckets] = {}  # by class
+    node: str = ""  # its name among nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +56,19 @@ class Reading:
     """All that was read at one moment. A service that did not answer is None."""
 
     at: float  # monotonic seconds
-    edges: Sequence[tuple[str, str, Metrics | None]]  # public URL, what /healthz says, metrics
+    edges: Sequence[EdgeRead]
     keys: Metrics | None
     origin: Metrics | None
-    sessions: Mapping[int, int]  # live sessions by the index of the edge they were last seen at
+    sessions: Mapping[str, int] | None  # live ones by the node name of the edge; None: not told here
+    away: Sequence[str] = ("keys", "origin")  # said to be away where their metrics are missing
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """Seconds within which half, and 99 of 100, were. None of nothing."""
+
+    p50: float | None
+    p99: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +82,7 @@ class EdgeNow:
     sessions: int | None = None
     requests_per_s: float | None = None
     bytes_per_s: float | None = None
+    first_byte_s: Mapping[str, Quantiles] = field(default_factory=dict)  # by class
     l1_share: float | None = None
     l2_share: float | None = None
     origin_share: float | None = None
@@ -61,32 +97,41 @@ class EdgeNow:
     origin_up: bool | None = None
 
 
-def edges_now(before: Reading, now: Reading) -> list[EdgeNow]:
-    """Every edge by two readings."""
+def edges_now(before: Reading, now: Reading, since: Reading | None = None) -> list[EdgeNow]:
+    """Every edge by two readings; first bytes since a third, otherwise since the start."""
     found = []
-    for index, (url, health, metrics) in enumerate(now.edges):
-        if metrics is None:
-            found.append(EdgeNow(url, health))
+    for index, read in enumerate(now.edges):
+        if read.metrics is None:
+            found.append(EdgeNow(read.url, read.health))
             continue
-        earlier = before.edges[index][2] if index < len(before.edges) else None
-        found.append(_edge(url, health, metrics, earlier, now.at - before.at, now.sessions.get(index, 0)))
+        earlier = before.edges[index].metrics if index < len(before.edges) else None
+        past = since.edges[index].first_byte if since and index < len(since.edges) else {}
+        sessions = None if now.sessions is None else now.sessions.get(read.node, 0)
+        found.append(_edge(read, read.metrics, earlier, past, now.at - before.at, sessions))
     return found
 
 
 def _edge(
-    url: str, health: str, metrics: Metrics, earlier: Metrics | None, seconds: float, sessions: int
+    read: EdgeRead,
+    metrics: Metrics,
+    earlier: Metrics | None,
+    past: Mapping[str, Buckets],
+    seconds: float,
+    sessions: int | None,
 ) -> EdgeNow:
     opened = [metrics[name] for name in ("l1_hits_total", "l2_hits_total", "misses_total")]
     shares = [share(part, sum(opened)) for part in opened]
-    from_origin = share(metrics["origin_bytes_total"], metrics["segment_bytes_total"])
+    from_origin = share(metrics["origin_bytes_total"], sum(metrics[name] for name in SENT))
+    sent = [rate(name, metrics, earlier, seconds) for name in SENT]
     return EdgeNow(
-        url,
-        health,
+        read.url,
+        read.health,
         workers=int(metrics["workers"]),
         workers_wanted=int(metrics["workers_wanted"]),
         sessions=sessions,
         requests_per_s=rate("requests_total", metrics, earlier, seconds),
-        bytes_per_s=rate("segment_bytes_total", metrics, earlier, seconds),
+        bytes_per_s=None if None in sent else sum(each or 0.0 for each in sent),
+        first_byte_s={name: _quantiles(less(b, past.get(name, ()))) for name, b in read.first_byte.items()},
         l1_share=shares[0],
         l2_share=shares[1],
         origin_share=shares[2],
@@ -100,6 +145,11 @@ def _edge(
         l2_up=bool(metrics["l2_up"]),
         origin_up=bool(metrics["origin_up"]),
     )
+
+
+def _quantiles(buckets: Buckets) -> Quantiles:
+    p50, p99 = (quantile(share, buckets) for share in (0.5, 0.99))
+    return Quantiles(p50, p99)
 
 
 def rate(name: str, now: Metrics, earlier: Metrics | None, seconds: float) -> float | None:
@@ -120,7 +170,7 @@ def to_json(before: Reading, now: Reading) -> dict[str, Any]:
         "edges": [asdict(each) for each in edges_now(before, now)],
         "keys": _whole(now.keys),
         "origin": _whole(now.origin),
-        "sessions": sum(now.sessions.values()),
+        "sessions": None if now.sessions is None else sum(now.sessions.values()),
     }
 
 
@@ -130,17 +180,26 @@ def _whole(metrics: Metrics | None) -> dict[str, int] | None:
     return {name: int(value) for name, value in metrics.items() if not name.endswith("_created")}
 
 
-def shown(before: Reading, now: Reading) -> Group:
-    """For people: a table with a column for each edge, or a line when there are many; and the services."""
-    lines = [TITLES, *(_cells(each) for each in edges_now(before, now))]
-    if len(now.edges) <= AS_COLUMNS:
+def shown(before: Reading, now: Reading, since: Reading | None = None, *, width: int = 400) -> Group:
+    """For people: a table with a column for each edge, or a line when there are many; and the services.
+
+    `width` is that of a line: where it is short, a line of an edge says less.
+    """
+    lines = [TITLES, *(_cells(each) for each in edges_now(before, now, since))]
+    beside = [max(map(len, cells)) + GAP for cells in lines]
+    if len(now.edges) <= AS_COLUMNS and sum(beside) <= width + GAP:
         lines = list(zip(*lines, strict=True))
-    table = Table(box=None, padding=(0, 2, 0, 0))
+    elif width < sum(max(map(len, cells)) + GAP for cells in zip(*lines, strict=True)):
+        kept = [TITLES.index(title) for title in SHORT]
+        lines = [tuple(cells[place] for place in kept) for cells in lines]
+    table = Table(box=None, padding=(0, GAP, 0, 0))
     for place, title in enumerate(lines[0]):
         table.add_column(title, justify="right" if place else "left")
     for line in lines[1:]:
         table.add_row(*line)
-    return Group(table, Text(""), _keys_line(now.keys), _origin_line(now.origin))
+    services = {"keys": (now.keys, _keys_line), "origin": (now.origin, _origin_line)}
+    told = [line(read) for name, (read, line) in services.items() if read or name in now.away]
+    return Group(table, Text(""), *told)
 
 
 def _keys_line(metrics: Metrics | None) -> Text:
@@ -162,13 +221,16 @@ def _origin_line(metrics: Metrics | None) -> Text:
 
 def _cells(each: EdgeNow) -> tuple[str, ...]:
     down = () if each.workers is None else _down(each)
+    segments = each.first_byte_s.get("segment")
     return (
-        each.edge,
+        each.edge.partition("://")[2],
         ", ".join((each.health, *down)),
         f"{each.workers}/{each.workers_wanted}" if each.workers is not None else "–",
         _number(each.sessions),
         _number(each.requests_per_s),
         _bytes(each.bytes_per_s),
+        _time(segments.p50 if segments else None),
+        _time(segments.p99 if segments else None),
         _percent(each.l1_share),
         _percent(each.l2_share),
         _percent(each.origin_share),
@@ -193,6 +255,12 @@ def _number(value: float | None) -> str:
 
 def _bytes(value: float | None) -> str:
     return "–" if value is None else units.human_bytes(value)
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    return f"{1000 * seconds:.0f} ms" if seconds >= 0.01 else f"{1000 * seconds:.1f} ms"
 
 
 def _percent(value: float | None) -> str:

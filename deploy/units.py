@@ -68,3 +68,11 @@ def human_clock(value: float) -> str:
     minutes, second = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{second:02}" if hours else f"{minutes}:{second:02}"
+
+
+def human_ago(value: float) -> str:
+    """How long ago, for reading: 75 as "75 s ago", 540 as "9 min ago", then hours and days."""
+    for unit, scale in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if value >= 2 * scale:
+            return f"{value / scale:.0f} {unit} ago"
+    return f"{max(0.0, value):.0f} s ago"

@@ -91,7 +91,7 @@ async def started(
             for name, url in launch.health_urls(effective, services).items():
                 await _answering(supervisor, name, url)
             addresses = launch.addresses(effective, services)
-            stack.enter_context(running.announced(layout.data, addresses))
+            stack.enter_context(running.announced(layout.data, addresses | _further(effective, services)))
             system = System(effective, layout, addresses, supervisor, time.monotonic() - began)
             yield system
             await system.give_notice()
@@ -101,6 +101,13 @@ async def started(
             launch.close_all(inherited)  # so that who comes now is refused, not left in the queue
             await ending
             _clear_memory(settings, layout, services)
+
+
+def _further(settings: Settings, services: Sequence[str]) -> dict[str, object]:
+    """What commands are to know besides the addresses."""
+    if "edge" in services:
+        return {"port_base": settings.port_base}
+    return {"known_edges": list(settings.public_bases)} if "keys" in services else {}
 
 
 async def _prepare(

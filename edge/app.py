@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from edge.deliver import health, page, path
+from edge.deliver import first_byte, health, page, path
 from edge.deliver.activity import Activity, TakesActivity
 from edge.deliver.admission import MEASURED_EVERY_S, Admission, Limits
 from edge.deliver.answer import refusal, send_answer
@@ -82,11 +82,13 @@ class EdgeApp:
         clock: Callable[[], float],
         metrics: Callable[[], str],
         count: Count = ignore,
+        observe: first_byte.Observe = first_byte.ignore,
         shelf: Shelf | None = None,
         origin: health.Part | None = None,
         resources: Sequence[AbstractAsyncContextManager[object]] = (),
     ) -> None:
-        """`now` is wall time and `clock` monotonic, both in seconds; `metrics` is Prometheus text.
+        """`now` is wall time and `clock` monotonic, both in seconds; `metrics` is Prometheus text;
+        `observe` takes first bytes.
 
         `shelf` is where this node's workers put leases for each other; without one each asks keys itself.
         `origin` is what health says of the origin. `resources` are entered when serving begins, in order,
@@ -111,6 +113,7 @@ class EdgeApp:
         secure = settings.public_url.startswith("https:")
         self._common = common(secure=secure)
         self._status = cache_status(settings.node)
+        watch = first_byte.FirstByte(clock, observe)
         self.media = Media(
             authorizer,
             Opening(authorizer, keys, patience, self.admission, clock=clock, count=count),
@@ -122,6 +125,7 @@ class EdgeApp:
                 authorizer.still_allowed,
                 node=settings.node,
                 now=now,
+                first_byte=watch,
                 count=count,
             ),
             Downloads(
@@ -130,6 +134,7 @@ class EdgeApp:
                 authorizer.still_allowed,
                 node=settings.node,
                 now=now,
+                first_byte=watch,
                 count=count,
             ),
             library,
@@ -137,6 +142,7 @@ class EdgeApp:
             Cors((settings.public_url, *settings.edges), settings.cors_origins),
             node=settings.node,
             secure=secure,
+            first_byte=watch,
             trusted_proxies=networks(settings.trusted_proxies),
             count=count,
         )

@@ -13,7 +13,7 @@ from rich.table import Table
 from deploy import units
 from deploy.commands.operator import Operator
 from deploy.commands.options import data_option, parsed
-from deploy.commands.output import print_table
+from deploy.commands.output import print_table, width
 from deploy.running import NotRunning, find
 from keys import secrets as secret_files
 from keys.names import asset_id
@@ -23,6 +23,7 @@ from keys.signing import sign_url
 LIVE_S: Final = 120.0
 CHECK_S: Final = 3.0
 FIRST: Final = "*"  # --download without a name
+NARROW: Final = 110  # columns below which `sluice sessions` leaves out what can be missed
 LOOK_BACK_S: Final = 7 * 24 * 3600
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 _TOKEN: Final = re.compile(r"URISigningPackage=([^/?#&]+)")
@@ -140,9 +141,10 @@ def targets(operator: Operator, what: str) -> list[tuple[str, str]]:
 @click.option("--json", "as_json", is_flag=True, help="A JSON list on stdout.")
 @data_option
 def sessions(everything: bool, as_json: bool, data: Path) -> int:
-    """List who watches what. An edge tells of a session within five seconds."""
-    columns = ("session", "asset", "viewer", "from", "seen", "requests", "sent", "media", "state")
-    table = Table(*columns, box=None)
+    """List who watches what. An edge tells of a session within five seconds.
+
+    A narrow terminal leaves out addresses and requests; --json has everything.
+    """
     within = LOOK_BACK_S if everything else LIVE_S
     now = time.time()
     with Operator(data) as operator:
@@ -150,20 +152,36 @@ def sessions(everything: bool, as_json: bool, data: Path) -> int:
         if as_json:
             click.echo(json.dumps(found))
             return 0
-        for each in found:
-            table.add_row(
-                each["sid"],
-                each["asset"],
-                each["viewer"] or "",
-                each["client_ip"],
-                f"{max(0, now - each['last_seen']):.0f} s ago" if each["last_seen"] else "",
-                str(each["requests"]),
-                units.human_bytes(each["bytes"]),
-                units.human_clock(each["media_s"]),
-                each["state"],
-            )
-    print_table(table)
+    print_table(_table(found, now, narrow=width() < NARROW))
     return 0
+
+
+def _table(found: list[dict[str, Any]], now: float, *, narrow: bool) -> Table:
+    """The sessions for people. IDs are never cut: they are what `sluice revoke` takes."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for title in ("session", "asset", "viewer", "from", "seen", "requests", "sent", "media", "state"):
+        if not narrow or title not in ("from", "requests"):
+            right = title in ("requests", "sent", "media")
+            cut = title in ("asset", "viewer")  # these alone give way where it is tight
+            table.add_column(
+                title, justify="right" if right else "left", no_wrap=not cut, overflow="ellipsis"
+            )
+    for each in found:
+        seen = units.human_ago(now - each["last_seen"]) if each["last_seen"] else ""
+        further = () if narrow else (each["client_ip"],)
+        requests = () if narrow else (str(each["requests"]),)
+        table.add_row(
+            each["sid"],
+            each["asset"],
+            each["viewer"] or "",
+            *further,
+            seen,
+            *requests,
+            units.human_bytes(each["bytes"]),
+            units.human_clock(each["media_s"]),
+            each["state"],
+        )
+    return table
 
 
 def _published(data: Path, asset: str) -> dict[str, Any] | None:

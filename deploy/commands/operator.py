@@ -20,6 +20,8 @@ class Operator:
 
     def __init__(self, data: Path) -> None:
         self.running: Running = find(data)
+        if self.running.keys is None and self.running.origin is None:
+            raise NotRunning(f"Neither keys nor origin runs in {self.running.data}: ask where they do.")
         try:
             token = secret_files.read_token(self.running.data / "secrets" / secret_files.ADMIN_TOKEN)
         except secret_files.BadSecret as error:

@@ -8,6 +8,12 @@ from rich.table import Table
 FOR_PROGRAMS: Final = 400  # columns: no line of ours is longer
 
 
+def width() -> int:
+    """Columns there are for a line on stdout."""
+    console = Console()
+    return console.width if console.is_terminal else FOR_PROGRAMS
+
+
 def print_table(table: Table) -> None:
     """Prints it on stdout."""
     console = Console(markup=False)  # a title or a viewer's ID may hold brackets

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from deploy.console.edges import Edges
 from deploy.console.origin_client import OriginClient
 from deploy.console.views import Views
 from keys.client import KeysClient
@@ -36,14 +37,19 @@ def create_console(
     admin_token: str,
     issuer: SigningKey,
     edges: Sequence[str],
+    port_base: int | None = None,
     now: Callable[[], float] = time.time,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Starlette:
     """The application. `keys` shows the admin token; `edges` are the public base URLs links may lead to.
+
+    `port_base` is the port base of this machine: where its edges tell their metrics.
 
     The console closes `keys` and its own client of the origin when it ends.
     """
     origin = OriginClient(origin_url, admin_token)
-    views = Views(AdminAccess(admin_token, now), keys, origin, issuer, edges, now)
+    readings = Edges(keys, edges, port_base, clock)
+    views = Views(AdminAccess(admin_token, now), keys, origin, issuer, edges, readings, now)
     page = (WEB / "index.html").read_text("utf-8")
 
     async def index(request: Request) -> Response:
@@ -52,6 +58,7 @@ def create_console(
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
+        await readings.close()
         await origin.close()
         await keys.close()
 

@@ -1,7 +1,7 @@
 """What the console's page asks: one JSON row each, translated to calls of origin and keys.
 
-`GET /api/state` is all the page polls: assets and live sessions together. A service that is away costs its
-part and adds a sentence; the other part still shows.
+`GET /api/state` is what the page polls: assets and live sessions together. A service that is away costs its
+part and adds a sentence; the other part still shows. `GET /api/edges` is polled apart: an edge may be slow.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from deploy.console.edges import Edges
 from deploy.console.origin_client import OriginClient
 from keys.client import KeysClient
 from keys.names import asset_id, file_name
@@ -39,6 +40,7 @@ class Views:
         origin: OriginClient,
         issuer: SigningKey,
         edges: Sequence[str],
+        readings: Edges,
         now: Callable[[], float],
     ) -> None:
         self._access = access
@@ -46,12 +48,14 @@ class Views:
         self._origin = origin
         self._issuer = issuer
         self._edges = list(edges)
+        self._readings = readings
         self._now = now
 
     def routes(self) -> list[Route]:
         """The console's rows. All but signing in and out are for operators."""
         rows: list[tuple[str, str, Endpoint]] = [
             ("GET", "/api/state", self.state),
+            ("GET", "/api/edges", self.edges),
             ("POST", "/api/links", self.link),
             ("POST", "/api/revocations", self.revoke),
             ("POST", "/api/assets/{id}/cancel", self.cancel),
@@ -103,6 +107,10 @@ class Views:
                 "now": self._now(),
             }
         )
+
+    async def edges(self, request: Request) -> Response:
+        """`GET /api/edges`: `{edges}`, what each does now (`deploy.console.edges.row`)."""
+        return JSONResponse({"edges": await self._readings.rows()})
 
     async def link(self, request: Request) -> Response:
         """`POST /api/links` `{asset, start_within_s, session_s, viewer, once, edge, download}`.

@@ -35,6 +35,7 @@ class Request:
     method: str
     headers: dict[bytes, bytes]  # names in lower case; repeated fields joined by ", " (RFC 9110 §5.3)
     client: str  # address
+    at: float = 0.0  # when it was there, in the seconds of `first_byte.FirstByte`
 
 
 def fields_of(pairs: Headers) -> dict[bytes, bytes]:

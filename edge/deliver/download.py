@@ -21,6 +21,7 @@ from edge.deliver.body import Body
 from edge.deliver.cors import Headers
 from edge.deliver.counters import Count, ignore
 from edge.deliver.disposition import attachment
+from edge.deliver.first_byte import DOWNLOAD, FirstByte
 from edge.deliver.headers import cache_status, private, segment_age, unstored
 from edge.deliver.hold import Gone, watched
 from edge.deliver.integrity import digest_fields
@@ -87,6 +88,7 @@ class Downloads:
         *,
         node: str,
         now: Callable[[], float],
+        first_byte: FirstByte,
         count: Count = ignore,
     ) -> None:
         """`still_allowed` raises Problem when the session has ended meanwhile; `node` is the edge's name."""
@@ -95,6 +97,7 @@ class Downloads:
         self._still_allowed = still_allowed
         self._node = node
         self._now = now
+        self._first_byte = first_byte
         self._count = count
 
     async def serve(
@@ -143,6 +146,7 @@ class Downloads:
                     raise Problem("bad_upstream", detail=f"slice {index} has {len(plain)} bytes")
                 if not body.begun:
                     self._count("downloads", 1)
+                    self._first_byte.goes(DOWNLOAD[opened.source], chosen.request.at)
                     status = cache_status(self._node, opened.source, stored=opened.stored)
                     await body.begin(self._start(chosen, status, extra))
                 if head:

@@ -39,6 +39,7 @@ class Client:
         self._receive = receive
         self._gone: asyncio.Task[None] | None = None
         self._checks = 0
+        self.held_s = 0.0  # seconds it had to wait for pace, but for what pace takes to answer
 
     def check(self) -> None:
         """Gone when it was seen to leave."""
@@ -69,7 +70,8 @@ class Client:
         return await self._wait_watched(grant, timeout_s - at_once)
 
     async def _wait_watched(self, grant: Grant, timeout_s: float) -> bool:
-        gone = self.watch()
+        now = asyncio.get_running_loop().time
+        since, gone = now(), self.watch()
         waiting = asyncio.ensure_future(grant.wait(timeout_s))
         try:
             await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -78,6 +80,7 @@ class Client:
             return waiting.result()
         finally:
             waiting.cancel()
+            self.held_s += now() - since
 
     async def _until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -20,6 +20,7 @@ from edge.deliver.clients import Network, client_address
 from edge.deliver.cors import METHODS, Cors, Headers
 from edge.deliver.counters import Count, ignore
 from edge.deliver.download import Downloads
+from edge.deliver.first_byte import SMALL, FirstByte
 from edge.deliver.headers import cache_status, common
 from edge.deliver.needs import Library
 from edge.deliver.open import Opening
@@ -61,6 +62,7 @@ class Media:
         *,
         node: str,
         secure: bool,
+        first_byte: FirstByte,
         trusted_proxies: Sequence[Network] = (),
         count: Count = ignore,
     ) -> None:
@@ -75,11 +77,13 @@ class Media:
         self._cors = cors
         self._node = node
         self._common = common(secure=secure)
+        self._first_byte = first_byte
         self._trusted = trusted_proxies
         self._count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request under `/v` or `/d`."""
+        at = self._first_byte.now()
         fields = fields_of(scope["headers"])
         origin = fields.get(b"origin")
         method = scope["method"]
@@ -90,7 +94,7 @@ class Media:
         extra = [*self._common, *self._cors.headers(origin)]
         try:
             status = await self._answer(
-                scope, Request(method, fields, self._client(scope)), receive, send, extra
+                scope, Request(method, fields, self._client(scope), at), receive, send, extra
             )
         except BodyBroken:
             raise
@@ -119,6 +123,8 @@ class Media:
                 return await self.segments.serve(route, request, lease, receive, send, extra)
             answer = await self._small(route, request, lease)
             self._activity.note(lease.sid)
+            if answer.status == 200 and route.kind in SMALL:
+                self._first_byte.goes(SMALL[route.kind], request.at)
         await self._send(send, answer, extra, head=request.method == "HEAD")
         return answer.status
 

@@ -21,6 +21,7 @@ from edge.deliver.body import Body
 from edge.deliver.cipher import BufferPool, cipher_length, encrypted
 from edge.deliver.cors import Headers
 from edge.deliver.counters import Count, ignore
+from edge.deliver.first_byte import SEGMENT, FirstByte
 from edge.deliver.headers import SEGMENT_TYPE, cache_status, private, segment_age
 from edge.deliver.hold import DRIP_EVERY_S, HOLD_S, LEAD_BYTES, Client, Gone, drip_size, watched
 from edge.deliver.key import period_of, segment_key
@@ -80,6 +81,7 @@ class Segments:
         *,
         node: str,
         now: Callable[[], float],
+        first_byte: FirstByte,
         count: Count = ignore,
         hold_s: float = HOLD_S,
         drip_every_s: float = DRIP_EVERY_S,
@@ -91,6 +93,7 @@ class Segments:
         self._still_allowed = still_allowed
         self._node = node
         self._now = now
+        self._first_byte = first_byte
         self._count = count
         self._hold_s = hold_s
         self._drip_every_s = drip_every_s
@@ -109,7 +112,7 @@ class Segments:
             return plan.part.status
         try:
             with watched(receive) as client:
-                await self._with_body(plan, client, send, extra)
+                await self._with_body(plan, request.at, client, send, extra)
         except Gone:
             self._count("segments_left", 1)
         return plan.part.status
@@ -133,7 +136,7 @@ class Segments:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         self._activity.note(plan.lease.sid)
 
-    async def _with_body(self, plan: Plan, client: Client, send: Send, extra: Headers) -> None:
+    async def _with_body(self, plan: Plan, asked: float, client: Client, send: Send, extra: Headers) -> None:
         with self._ask(plan) as grant:
             granted = await self._held(plan, grant, client)
             opened = await self._open(plan)
@@ -144,6 +147,7 @@ class Segments:
                 with body.broken_by_errors():
                     async with aclosing(self._pieces(plan, opened, client, granted)) as pieces:
                         first = await anext(pieces)
+                        self._first_byte.goes(SEGMENT[opened.source], asked, client.held_s)
                         await self._begin(plan, opened, body, extra)
                         if not granted:
                             first = await self._drip(plan, first, body, grant, client)

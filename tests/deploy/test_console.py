@@ -134,6 +134,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 ASKED = {"asset": "film", "start_within_s": 600, "session_s": 3600, "viewer": "anna", "once": False}
 ROWS = [
     ("GET", "/api/state"),
+    ("GET", "/api/edges"),
     ("POST", "/api/links"),
     ("POST", "/api/revocations"),
     ("POST", "/api/assets/film/cancel"),
@@ -318,5 +319,8 @@ async def test_the_page_signs_in_by_fragment_makes_a_link_and_revokes(site: Site
         await page.get_by_label("Everything of viewer anna").check()
         await page.locator("dialog").get_by_role("button", name="Revoke").click()
         await row.get_by_text("Revoked").wait_for()
+        edges = page.locator("#edge-rows tr")
+        await edges.get_by_text("No answer").first.wait_for()
+        assert await edges.count() == len(EDGES)
         assert await page.evaluate("window.hit") is None
     assert not [text for text in heard if "Content Security Policy" in text or text.startswith("Error")]

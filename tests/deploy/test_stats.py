@@ -13,7 +13,7 @@ from rich.console import Console
 
 from deploy import gauges, stats
 from deploy.counters import Counters, Gauge
-from deploy.stats import Reading
+from deploy.stats import EdgeRead, Reading
 
 
 def edge(**values: float) -> dict[str, float]:
@@ -21,8 +21,11 @@ def edge(**values: float) -> dict[str, float]:
 
 
 def reading(at: float, *edges: stats.Metrics | None) -> Reading:
-    named = [(f"http://e{number}", "ok" if each else "no answer", each) for number, each in enumerate(edges)]
-    return Reading(at, named, None, None, {0: 3})
+    named = [
+        EdgeRead(f"http://e{number}", "ok" if each else "no answer", each, node=f"n{number}")
+        for number, each in enumerate(edges)
+    ]
+    return Reading(at, named, None, None, {"n0": 3})
 
 
 def test_rates_are_of_the_time_between_and_shares_of_all() -> None:
@@ -54,7 +57,7 @@ def test_people_see_every_edge_its_trouble_and_what_is_away(count: int) -> None:
     console = Console(width=300, record=True, file=io.StringIO())
     console.print(stats.shown(reading(0, *edges), reading(1, *edges)))
     text = console.export_text()
-    assert all(f"http://e{number}" in text for number in range(count))
+    assert all(f"e{number} " in text for number in range(count))
     assert text.count("ok, origin away") == count
     assert "keys: does not answer" in text and "origin: does not answer" in text
 
@@ -104,3 +107,45 @@ async def test_readings_are_taken_again_and_again_until_the_end(tmp_path: Path) 
         await stack.enter_async_context(gauges.read_into(counters, {"a": reading, "b": lambda: 5}, 0.01))
         await asyncio.wait_for(looked.wait(), 10)
     assert counters.levels() == {"a": 0, "b": 5}, "never below nothing"
+
+
+def test_first_bytes_are_of_all_or_of_those_since_and_shown_for_segments() -> None:
+    def at(seconds: float, fast: int, slow: int) -> Reading:
+        buckets = ((0.01, fast), (1.0, fast + slow), (float("inf"), fast + slow))
+        return Reading(seconds, [EdgeRead("http://e", "ok", edge(), {"segment": buckets})], None, None, {})
+
+    old, before, now = at(0, 99, 0), at(60, 99, 1), at(61, 99, 3)
+    (whole,), (lately,) = stats.edges_now(before, now), stats.edges_now(before, now, old)
+    assert whole.first_byte_s["segment"].p50 == pytest.approx(0.01 * 51 / 99)
+    assert lately.first_byte_s["segment"].p50 == pytest.approx(0.505)
+    assert stats.to_json(before, now)["edges"][0]["first_byte_s"]["segment"]["p99"] > 0.01
+    console = Console(width=300, record=True, file=io.StringIO())
+    console.print(stats.shown(before, now, old))
+    assert "505 ms" in console.export_text()
+
+
+def test_what_is_sent_is_segments_and_downloads() -> None:
+    before, now = edge(), edge(segment_bytes_total=3e6, download_bytes_total=1e6, origin_bytes_total=1e6)
+    (found,) = stats.edges_now(reading(0, before), reading(2, now))
+    assert (found.bytes_per_s, found.offload) == (2e6, 0.75)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 9])
+def test_no_line_is_longer_than_a_terminal_of_80_columns(count: int) -> None:
+    edges = [edge(requests_total=1e6, origin_up=number % 2) for number in range(count)]
+    urls = [f"https://edge-{number}.example.org" for number in range(count)]
+    read = [EdgeRead(url, "ok", each) for url, each in zip(urls, edges, strict=True)]
+    now = Reading(1, read, edge(), edge(), {})
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(stats.shown(now, now, width=80))
+    text = console.export_text()
+    assert all(url.removeprefix("https://") in text for url in urls), "no address is cut or folded"
+    assert "failed" in text and "offload" in text
+
+
+def test_where_only_edges_run_nothing_is_said_of_keys_and_sessions() -> None:
+    now = Reading(1, [EdgeRead("http://e", "ok", edge())], None, None, None, away=())
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(stats.shown(now, now, width=80))
+    assert "answer" not in console.export_text()
+    assert stats.edges_now(now, now)[0].sessions is None

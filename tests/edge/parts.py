@@ -330,6 +330,7 @@ class World:
     gate: MemoryGate
     trusted: TrustedTokens
     counted: dict[str, int]
+    observed: list[tuple[str, float]]  # first bytes: series, seconds
 
     def link(self, asset: str = "film", **how: Any) -> str:
         return sign_url(f"{self.url}/v/{asset}/main.m3u8", self.keys.site, **how)
@@ -368,6 +369,7 @@ async def world(
     library, gate = MemoryLibrary(), MemoryGate()
     gate.given.set()
     counted: dict[str, int] = {}
+    observed: list[tuple[str, float]] = []
 
     def count(name: str, by: int) -> None:
         counted[name] = counted.get(name, 0) + by
@@ -384,7 +386,8 @@ async def world(
         clock=time.monotonic,
         metrics=lambda: "sluice_up 1\n",
         count=count,
+        observe=lambda series, seconds: observed.append((series, seconds)),
     )
     async with served(app, listening, guard):
         await until(lambda: not (trusted.missing() or app.revocations.missing()))
-        yield World(url, app, keys, library, gate, trusted, counted)
+        yield World(url, app, keys, library, gate, trusted, counted, observed)

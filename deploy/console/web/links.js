@@ -11,7 +11,7 @@ const LENGTH = [["1 hour", HOUR], ["3 hours", 3 * HOUR], ["6 hours", 6 * HOUR], 
 
 export function makeLink(asset, edges) {
   const files = (asset.downloads ?? []).map((file) => [`Download: ${file.name} (${bytes(file.size)})`, file.name]);
-  const what = choice("what", [["The stream, in the player or any other", ""], ...files], "");
+  const what = choice("what", [["The stream, for any player", ""], ...files], "");
   const start = choice("start", START, 2 * HOUR);
   const length = choice("length", LENGTH, 6 * HOUR);
   const viewer = h("input", { type: "text", id: "viewer", maxLength: 128, autocomplete: "off", placeholder: "nobody in particular" });

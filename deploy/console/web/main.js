@@ -1,7 +1,9 @@
-// The console: signs in, asks for the state once a second while the page is visible, and hands it to its parts.
+// The console: signs in, asks for the state once a second while the page is visible, and for the edges, which may
+// be slow to answer, beside it; hands both to the parts of the page.
 
 import { renderAssets } from "/ui/assets.js";
 import { toast } from "/ui/dialogs.js";
+import { renderEdges } from "/ui/edges.js";
 import { renderSessions } from "/ui/sessions.js";
 import { request } from "/ui/shared/api.js";
 import { setText } from "/ui/shared/dom.js";
@@ -9,7 +11,9 @@ import { uploadArea } from "/ui/shared/uploader.js";
 
 const POLL_MS = 1000;
 const part = (id) => document.getElementById(id);
+const EDGES_MS = 2000;
 let timer = 0;
+let edgesTimer = 0;
 
 async function refresh() {
   clearTimeout(timer);
@@ -23,7 +27,18 @@ async function refresh() {
   if (!document.hidden) timer = setTimeout(refresh, POLL_MS);
 }
 
+async function refreshEdges() {
+  clearTimeout(edgesTimer);
+  try {
+    renderEdges((await request("GET", "/api/edges")).edges);
+  } catch (error) {
+    if (error.status === 401) return; // signing in starts it again; other trouble `refresh` tells of
+  }
+  if (!document.hidden) edgesTimer = setTimeout(refreshEdges, EDGES_MS);
+}
+
 function show(state) {
+  if (part("console").hidden) refreshEdges();
   part("gate").hidden = true;
   part("console").hidden = false;
   renderAssets(state.assets, state.edges, refresh);
@@ -44,6 +59,7 @@ function health(kind, text) {
 
 function signIn(message = "") {
   clearTimeout(timer);
+  clearTimeout(edgesTimer);
   part("console").hidden = true;
   part("gate").hidden = false;
   part("login-error").hidden = !message;
@@ -72,7 +88,9 @@ part("logout").addEventListener("click", async () => {
 });
 
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && part("gate").hidden) refresh();
+  if (document.hidden || !part("gate").hidden) return;
+  refresh();
+  refreshEdges();
 });
 
 uploadArea(part("drop"), part("uploads"), { onAccepted: () => refresh() });

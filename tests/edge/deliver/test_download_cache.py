@@ -25,6 +25,7 @@ from edge.deliver import download
 from edge.deliver.activity import Activity
 from edge.deliver.answer import Request
 from edge.deliver.download import Downloads
+from edge.deliver.first_byte import FirstByte
 from edge.deliver.path import Kind, Route
 from keys.leases import Lease
 from keys.names import b64url
@@ -152,7 +153,14 @@ class Bench:
             raise AssertionError("a client that stays")
 
         activity = Activity(MemoryKeys(), now=lambda: 0.0)
-        downloads = Downloads(self.library, activity, lambda lease: None, node="edge", now=lambda: 1e9)
+        downloads = Downloads(
+            self.library,
+            activity,
+            lambda lease: None,
+            node="edge",
+            now=lambda: 1e9,
+            first_byte=FirstByte(lambda: 0.0),
+        )
         headers = {} if value is None else {b"range": value.encode()}
         route = Route(Kind.DOWNLOAD, "", "", ASSET, file=NAME)
         return await downloads.serve(route, Request("GET", headers, ""), self.lease, receive, send, [])
