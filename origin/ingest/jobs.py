@@ -152,9 +152,13 @@ class Jobs:
                     del self._active[id]
 
     async def _stop(self, id: str) -> None:
-        """Ends the asset's job, if it has one, and waits until what it made is gone."""
+        """Ends the asset's job, if it has one, and waits until what it made is gone.
+
+        One that is publishing comes to its end by itself: cut off there, it would leave the uploaded file.
+        """
         if job := self._active.get(id):
-            job.cancel()
+            if id not in self._publishing:
+                job.cancel()
             await asyncio.wait([job])
 
     async def _job(self, id: str) -> None:
