@@ -131,9 +131,12 @@ def _listen(host: str, port: int, what: str) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen()  # only from here on is the port refused to others that may share a bound one
     except OSError as error:
         listening.close()
         reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be had ({error.strerror})"
-        raise SettingError(f"port-base: port {port} of {host} for {what} {reason}.") from error
+        raise SettingError(
+            f"port-base: port {port} of {host} for {what} {reason}: choose another with --port-base."
+        ) from error
     listening.set_inheritable(True)
     return listening

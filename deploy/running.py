@@ -9,8 +9,8 @@ says which there are elsewhere, as `known_edges`.
 import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -74,21 +74,34 @@ def noted(data: Path, name: str) -> Any:
 
 
 @contextmanager
-def alone(data: Path, what: str) -> Iterator[None]:
-    """Holds the right to run `what` in this data directory. SettingError when it runs already."""
-    try:
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fd = _opened(data / f"{what}.lock")
-    except OSError as error:
-        raise SettingError(f"data: {data.absolute()} cannot be used: {error.strerror}.") from error
-    try:
+def alone(data: Path, services: Iterable[str]) -> Iterator[None]:
+    """Holds the right to run these services in this data directory. SettingError when one runs already."""
+    with ExitStack() as held:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SettingError(f"data: {what} runs in {data.absolute()} already.") from error
+            data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            locks = {service: _opened(data / f"{service}.lock") for service in sorted(services)}
+            for fd in locks.values():
+                held.callback(os.close, fd)
+        except OSError as error:
+            raise SettingError(f"data: {data.absolute()} cannot be used: {error.strerror}.") from error
+        for service, fd in locks.items():
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                where = f"{data.absolute()} already{_by(fd)}"
+                raise SettingError(
+                    f"data: {service} runs in {where}: end that, or use other --data."
+                ) from error
+        for fd in locks.values():  # only when all are ours: a start that is refused leaves no name
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, b"%d\n" % os.getpid(), 0)
         yield
-    finally:
-        os.close(fd)
+
+
+def _by(lock: int) -> str:
+    """Who holds this lock, in words; empty when it does not say."""
+    pid = os.pread(lock, 20, 0).strip()
+    return f" (process {int(pid)})" if pid.isdigit() else ""
 
 
 def _read(data: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Final
 
 import httpx
 
-from deploy import counters, launch, redis, running
+from deploy import counters, launch, redis, running, tls_pair
 from deploy.assemble import counters_of
 from deploy.layers import SettingError
 from deploy.layout import Layout
@@ -78,9 +78,10 @@ async def started(
     """
     began = time.monotonic()
     layout = Layout(settings)
-    what = "up" if set(services) == set(launch.ALL_SERVICES) else "-".join(services)
+    if "edge" in services and settings.tls_cert and settings.tls_key:
+        tls_pair.check(settings.tls_cert, settings.tls_key)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(running.alone(layout.data, what))
+        stack.enter_context(running.alone(layout.data, services))
         grace_s = settings.drain_limit + GRACE_S
         supervisor = Supervisor(layout.logs, ended=ended, echo=settings.verbose, grace_s=grace_s)
         inherited: list[launch.Inherited] = []

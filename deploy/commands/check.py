@@ -54,10 +54,12 @@ async def check(
 async def _running(settings: Settings, ended: asyncio.Event, console: Console) -> AsyncIterator[None]:
     """The system of the data directory: the one that runs, else one started now and ended afterwards."""
     if _runs(settings.data):
-        console.print(f"Checking the system that runs in {settings.data}.", highlight=False)
+        console.print(f"Checking the system that runs in {settings.data}.", markup=False, highlight=False)
         yield
         return
-    console.print(f"Nothing runs in {settings.data}: starting a system for the check.", highlight=False)
+    console.print(
+        f"Nothing runs in {settings.data}: starting a system for the check.", markup=False, highlight=False
+    )
     async with up.started(settings, launch.ALL_SERVICES, ended):
         yield
 

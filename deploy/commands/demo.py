@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.rule import Rule
+from rich.text import Text
 
 from deploy import launch, up
 from deploy.commands import links, media
@@ -182,7 +183,7 @@ def _show(system: System, asset: str, console: Console) -> None:
         ("Another link", f"{sluice} link {asset} --data {where} --viewer you --watch"),
         ("Who watches", f"{sluice} sessions --data {where}"),
     )
-    console.print(Rule(f"Sluice plays “{asset}”"))
+    console.print(Rule(Text(f"Sluice plays “{asset}”")))
     for name, value in rows:
         console.print(f"\n[bold]{name}[/bold]")
         # links go out as they are: no wrapping, no markup, so that they can be clicked and copied

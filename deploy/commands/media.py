@@ -46,8 +46,7 @@ def add(
     if asset and len(files) > 1:
         raise click.UsageError("--id is for one file only.")
     for file in files:
-        if not file.is_file():
-            raise click.UsageError(f"There is no file {file}.")
+        _readable(file)
     with Operator(data) as operator:
         for file in files:
             name = upload(operator, file, asset, title, download or "")
@@ -55,6 +54,18 @@ def add(
                 ingest(operator, name)
             click.echo(name)
     return 0
+
+
+def _readable(file: Path) -> None:
+    """Returns for a file that can be sent. UsageError otherwise."""
+    try:
+        if file.is_dir():
+            raise click.UsageError(f"{file} is a directory: name the files in it.")
+        if not file.is_file():
+            raise click.UsageError(f"There is no file {file}.")
+        file.open("rb").close()
+    except OSError as error:
+        raise click.UsageError(f"{file} cannot be read: {error.strerror}.") from error
 
 
 def upload(
@@ -139,4 +150,5 @@ def progress_bar(*columns: Any) -> Progress:
     """A bar on stderr that says how long it will take."""
     left = (TimeRemainingColumn(), TextColumn("left"))
     console = Console(stderr=True)
-    return Progress(TextColumn("{task.description}"), BarColumn(), *columns, *left, console=console)
+    what = TextColumn("{task.description}", markup=False)  # a file's name may hold brackets
+    return Progress(what, BarColumn(), *columns, *left, console=console)

@@ -151,9 +151,15 @@ class Jobs:
                     del self._active[id]
 
     async def _stop(self, id: str) -> None:
-        """Ends the asset's job, if it has one, and waits until what it made is gone."""
+        """Ends the asset's job, if it has one, and waits until what it made is gone.
+
+        One that is publishing comes to its end by itself: cut off there, it would leave the uploaded file.
+        """
         if job := self._active.get(id):
-            await end_tasks([job], CLEARS_UP_WITHIN_S)
+            if id in self._publishing:
+                await asyncio.wait([job])
+            else:
+                await end_tasks([job], CLEARS_UP_WITHIN_S)
 
     async def _job(self, id: str) -> None:
         """One asset from queued to its end. Raises nothing but cancellation."""
@@ -216,11 +222,19 @@ class Jobs:
                 downloads=[{"name": f.name, "size": f.size, "type": f.media_type} for f in d.downloads],
             )
         except BaseException:
-            await asyncio.shield(self._converter.discard(asset.id, d.generation))
+            await asyncio.shield(self._take_back(asset.id, d.generation))
             raise
         finally:
             self._publishing.discard(asset.id)
         _LOG.info("%s published, generation %d, %d bytes", asset.id, d.generation, made.stored_bytes)
+
+    async def _take_back(self, id: str, generation: int) -> None:
+        """Removes it, unless it is published after all: a commit may be through whose waiting was cut off."""
+        with contextlib.suppress(Problem):
+            now = await self._catalogue.get(id)
+            if now.state == "published" and now.generation == generation:
+                return
+        await self._converter.discard(id, generation)
 
     async def _fail(self, asset: Asset, problem: Problem) -> None:
         """Notes the sentence."""

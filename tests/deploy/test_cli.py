@@ -37,6 +37,9 @@ def sluice(tmp_path: Path) -> Run:
     [
         (["up", "--edges", "0"], {}, 2, "--edges: "),
         (["up", "--key-period", "soon"], {}, 2, "--key-period: 'soon' is no duration"),
+        (["add", "no-such.mp4"], {}, 2, "There is no file no-such.mp4"),
+        (["add", "."], {}, 2, ". is a directory"),
+        (["add", "x" * 300], {}, 2, "cannot be read: File name too long"),
         (["up", "--no-such-thing"], {}, 2, "No such option"),
         (["up"], {"SLUICE_EDGES": "many"}, 2, "SLUICE_EDGES: "),
         (["up"], {"SLUICE_EGDES": "2"}, 2, "SLUICE_EGDES: .*SLUICE_EDGES"),

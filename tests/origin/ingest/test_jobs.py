@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -182,6 +183,31 @@ async def test_a_published_asset_is_deleted_with_all_it_had(bench: Bench, clip: 
     with pytest.raises(Problem) as refused:
         await jobs.delete("film")
     assert refused.value.code == "not_found"
+
+
+async def test_deleted_in_the_moment_it_is_published_an_asset_leaves_no_upload(
+    bench: Bench, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, go_on = asyncio.Event(), asyncio.Event()
+    publish = bench.catalogue.publish
+
+    async def told_first(*words: Any, **values: Any) -> None:
+        await publish(*words, **values)
+        told.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(bench.catalogue, "publish", told_first)
+    jobs = bench.jobs()
+    async with jobs.running():
+        await jobs.submit("film", "Film", bench.upload(clip))
+        await told.wait()
+        deleting = asyncio.create_task(jobs.delete("film"))
+        await asyncio.wait([deleting], timeout=0.2)
+        go_on.set()
+        await deleting
+    assert not bench.made[0].exists()
+    assert bench.left_behind() == []
+    assert bench.keys.published == {}
 
 
 async def test_several_jobs_run_side_by_side_when_told_to(bench: Bench, clip: Path) -> None:
