@@ -210,6 +210,28 @@ async def test_deleted_in_the_moment_it_is_published_an_asset_leaves_no_upload(
     assert bench.keys.published == {}
 
 
+async def test_stopped_in_the_moment_it_is_published_an_asset_keeps_its_media_and_keys(
+    bench: Bench, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = asyncio.Event()
+    publish = bench.catalogue.publish
+
+    async def told_and_cut_off(*words: Any, **values: Any) -> None:
+        await publish(*words, **values)
+        told.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(bench.catalogue, "publish", told_and_cut_off)
+    jobs = bench.jobs()
+    async with jobs.running():
+        await jobs.submit("film", "Film", bench.upload(clip))
+        await told.wait()
+    asset = await bench.catalogue.get("film")
+    assert asset.state == "published"
+    assert {name.split("/")[1] for name in bench.left_behind()} == {str(asset.generation)}
+    assert bench.keys.published == {"film": asset.generation}
+
+
 async def test_several_jobs_run_side_by_side_when_told_to(bench: Bench, clip: Path) -> None:
     jobs = bench.jobs(concurrency=2)
     async with jobs.running():
