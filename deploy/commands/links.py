@@ -23,7 +23,7 @@ from keys.signing import sign_url
 LIVE_S: Final = 120.0
 CHECK_S: Final = 3.0
 FIRST: Final = "*"  # --download without a name
-NARROW: Final = 110  # columns below which `sluice sessions` leaves out what can be missed
+NARROW: Final = 140  # columns below which `sluice sessions` leaves out what can be missed
 LOOK_BACK_S: Final = 7 * 24 * 3600
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 _TOKEN: Final = re.compile(r"URISigningPackage=([^/?#&]+)")
@@ -152,11 +152,14 @@ def sessions(everything: bool, as_json: bool, data: Path) -> int:
         if as_json:
             click.echo(json.dumps(found))
             return 0
-    print_table(_table(found, now, narrow=width() < NARROW))
+    if not found:
+        click.echo("Nobody was watching." if everything else "Nobody is watching.", err=True)
+        return 0
+    print_table(sessions_table(found, now, narrow=width() < NARROW))
     return 0
 
 
-def _table(found: list[dict[str, Any]], now: float, *, narrow: bool) -> Table:
+def sessions_table(found: list[dict[str, Any]], now: float, *, narrow: bool) -> Table:
     """The sessions for people. IDs are never cut: they are what `sluice revoke` takes."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for title in ("session", "asset", "viewer", "from", "seen", "requests", "sent", "media", "state"):
