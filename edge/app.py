@@ -30,6 +30,7 @@ from edge.deliver.cors import Cors
 from edge.deliver.counters import Count, ignore
 from edge.deliver.download import Downloads
 from edge.deliver.headers import cache_status, common
+from edge.deliver.heard import Heard
 from edge.deliver.leases import Leases, LendsKeys, Shelf
 from edge.deliver.media import Media
 from edge.deliver.needs import Library, PaceGate
@@ -84,6 +85,7 @@ class EdgeApp:
         count: Count = ignore,
         observe: first_byte.Observe = first_byte.ignore,
         shelf: Shelf | None = None,
+        heard: Heard | None = None,
         origin: health.Part | None = None,
         resources: Sequence[AbstractAsyncContextManager[object]] = (),
     ) -> None:
@@ -91,6 +93,7 @@ class EdgeApp:
         `observe` takes first bytes.
 
         `shelf` is where this node's workers put leases for each other; without one each asks keys itself.
+        `heard` is where they put the revocations they heard of, likewise.
         `origin` is what health says of the origin. `resources` are entered when serving begins, in order,
         and left in reverse when it ends: the library, the clients, whatever lives in the loop. `trusted` is
         handed in because the library asks it for packagers' keys.
@@ -100,7 +103,7 @@ class EdgeApp:
         self._resources = resources
         self.trusted = trusted
         self.revocations = Revocations(
-            keys, now=now, clock=clock, running_sessions_s=settings.running_sessions_s
+            keys, now=now, clock=clock, running_sessions_s=settings.running_sessions_s, shared=heard
         )
         patience = Patience()
         self._leases = Leases(keys, clock=clock, patience=patience, count=count, shelf=shelf)

@@ -97,6 +97,11 @@ class RevocationSet:
             key = (entry.kind, entry.value)
             self._until[key] = max(entry.until, self._until.get(key, 0.0))
 
+    def feed(self, now: float) -> Feed:
+        """All of it, as an answer to who knows nothing yet. Entries are as late as `version`."""
+        entries = (Entry(self.version, *name, until) for name, until in self._until.items())
+        return Feed(self.version, tuple(entries), now)
+
     def find(
         self,
         *,

@@ -106,7 +106,7 @@ class Leases:
             raise Problem(refused[0].code, detail="remembered refusal")
         if self._adopt(sid, token, uri):
             return self._held[sid].lease
-        return await self._patience.wait(self._ask_once(sid, token, uri))
+        return await self._patience.wait(self._ask_once(sid, token, uri), running=True)
 
     def forget(self, sid: str) -> None:
         """This worker lets go of a session's keys: nobody asks for it here, it is over, or revoked."""

@@ -2,15 +2,18 @@
 
 Fail closed for access, open for what was granted, each with a limit (SECURITY 3.4): with a feed older
 than NEW_SESSIONS_S no session begins here, older than RUNNING_SESSIONS_S none goes on. Losing the feed
-never un-revokes. Ages are of the monotonic clock.
+never un-revokes. A worker that starts takes over what the others of its node heard (`heard`), as old as it
+is, and reads on from there. Ages are of the monotonic clock.
 """
 
 import asyncio
+import json
 import logging
 import random
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from edge.deliver.heard import Heard
 from keys.problems import Problem
 from keys.revocation import Feed, RevocationSet
 
@@ -18,6 +21,7 @@ NEW_SESSIONS_S: Final = 60.0
 RUNNING_SESSIONS_S: Final = 15 * 60.0
 WAIT_S: Final = 20.0  # how long keys may hold a poll
 LONGEST_PAUSE_S: Final = 5.0
+MOST_SHARED: Final = 8000  # entries: writing down more would hold up others
 
 log = logging.getLogger("sluice.edge.revocations")
 
@@ -41,14 +45,17 @@ class Revocations:
         clock: Callable[[], float],
         running_sessions_s: float = RUNNING_SESSIONS_S,
         wait_s: float = WAIT_S,
+        shared: Heard | None = None,
     ) -> None:
-        """`now` is wall time, `clock` monotonic."""
+        """`now` is wall time, `clock` monotonic, and the same for all workers that share `shared`."""
         self.revoked = RevocationSet()
         self._keys = keys
         self._now = now
         self._clock = clock
         self._running_s = running_sessions_s
         self._wait_s = wait_s
+        self._shared = shared
+        self._told: tuple[int, bytes] = (-1, b"")  # version and text of what is shared
         self._heard: float | None = None  # clock at the last answer
         self.known = asyncio.Event()  # set at the first answer
 
@@ -88,6 +95,7 @@ class Revocations:
 
     async def run(self) -> None:
         """Polls until cancelled; after trouble with growing pauses, jittered so that workers spread out."""
+        self._adopt()
         pause = wait_s = 0.0  # the first answer must not be held: it says where we stand
         while True:
             try:
@@ -107,6 +115,27 @@ class Revocations:
         self.revoked.forget(feed.now)  # keys' clock: this node's own may be wrong (SECURITY F24)
         self._heard = self._clock()
         self.known.set()
+        self._share(feed.now, self._heard)
+
+    def _adopt(self) -> None:
+        """At the start: what the others of this node heard of keys."""
+        found = self._shared.get(self._clock()) if self._shared is not None else None
+        if found is None or self._heard is not None:
+            return
+        text, self._heard = found
+        self.revoked.apply(Feed.from_json(json.loads(text)))
+        self.known.set()
+
+    def _share(self, now: float, heard: float) -> None:
+        """Tells the others all that is revoked, as it was heard. Too much of it is not shared."""
+        if self._shared is None:
+            return
+        version = self.revoked.version
+        if self._told[0] != version:
+            few = len(self.revoked) <= MOST_SHARED
+            text = json.dumps(self.revoked.feed(now).to_json(), separators=(",", ":")) if few else ""
+            self._told = (version, text.encode())
+        self._shared.put(self._told[1], heard, version)
 
     def _age(self) -> float:
         return float("inf") if self._heard is None else self._clock() - self._heard

@@ -109,6 +109,16 @@ class Session:
         """Something of his, such as `720p/0.m4s`."""
         return await self.client.get(f"{self.base}/{name}")
 
+    async def patient(self, name: str) -> Answer:
+        """The same; told to come again (503), he does, a few times."""
+        answer = await self.get(name)
+        for _ in range(COMES_BACK):
+            if answer.status != 503:
+                break
+            await asyncio.sleep(int(answer.headers["retry-after"]))
+            answer = await self.get(name)
+        return answer
+
 
 async def crowd(system: System, asset: str, size: int, *, edges: int = 1, at_once: int = 12) -> list[Session]:
     """So many viewers, spread over the edges."""
