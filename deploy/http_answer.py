@@ -9,7 +9,10 @@ A head goes out only when every field of it is well formed, a body only in the l
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Iterable
+from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -19,6 +22,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from edge.guard.head import FIELD_LINES
 
 LARGE: Final = 16 << 10  # bytes of one message
+COPIED: Final = 256 << 10  # bytes given to TLS at once: it makes a copy of what waits for the client
 NO_BODY: Final = (204, 304)
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 TROUBLE: Final = b"Internal Server Error"
@@ -35,6 +39,16 @@ _STATUS_LINES: Final = {
 Fields = Iterable[tuple[bytes, bytes]]
 
 log = logging.getLogger("uvicorn.error")
+
+
+def every_answer() -> tuple[tuple[bytes, bytes], ...]:
+    """The fields every answer carries: its date, of this very second (RFC 9110 §6.6.1)."""
+    return _dated(int(time.time()))
+
+
+@lru_cache(1)
+def _dated(second: int) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"date", formatdate(second, usegmt=True).encode()),)
 
 
 class Connection(Protocol):
@@ -57,13 +71,12 @@ class Cycle:
         self,
         connection: Connection,
         scope: dict[str, Any],
-        fields: Fields,
         *,
         has_body: bool,
         expects_continue: bool,
         keep_alive: bool,
     ) -> None:
-        """`fields` stand in every answer; `keep_alive`: the connection may stay when this one is out."""
+        """`keep_alive`: the connection may stay when this answer is out."""
         self.keep_alive = keep_alive
         self.more_body = has_body  # of the request is still to come
         self.body = bytearray()  # what came of it and was not received
@@ -73,7 +86,6 @@ class Cycle:
         self._transport = connection.transport
         self._flow = connection.flow
         self._scope = scope
-        self._fields = fields
         self._continue = expects_continue
         self._cut = False
         self._early = False  # answered before the request's body was read
@@ -124,22 +136,35 @@ class Cycle:
 
     async def send(self, message: Message) -> None:
         """ASGI's send; what is large returns when the client has taken it."""
-        if self._flow.write_paused and not self._cut:
-            await self._flow.drain()
+        if self._flow.write_paused:
+            await self._taken()
         if self._cut:
             return
         kind = message["type"]
         if self.started:
             if kind != "http.response.body" or self.complete:
                 raise RuntimeError(f"{kind} is not what comes after the head, or comes after the end")
-            body = message.get("body", b"")
-            self._send_body(body, more=message.get("more_body", False))
-            if len(body) >= LARGE and self._flow.write_paused and not self._cut:
-                await self._flow.drain()
+            body, more = message.get("body", b""), message.get("more_body", False)
+            if len(body) > COPIED and self._scope["scheme"] == "https":
+                await self._send_parts(memoryview(body), more=more)
+            else:
+                self._send_body(body, more=more)
+                if len(body) >= LARGE:
+                    await self._taken()
         elif kind == "http.response.start":
             self._send_head(message["status"], message.get("headers", ()))
         else:
             raise RuntimeError(f"{kind} is not the head of an answer")
+
+    async def _send_parts(self, body: memoryview, *, more: bool) -> None:
+        for at in range(0, len(body), COPIED):
+            if not self._cut:
+                self._send_body(body[at : at + COPIED], more=more or at + COPIED < len(body))
+                await self._taken()
+
+    async def _taken(self) -> None:
+        if self._flow.write_paused and not self._cut:
+            await self._flow.drain()
 
     def _send_head(self, status: int, headers: Fields) -> None:
         if self.more_body:
@@ -148,7 +173,7 @@ class Cycle:
         lines = [_STATUS_LINES[status]]
         length: int | None = None
         says_close = False
-        for name, value in (*self._fields, *headers):
+        for name, value in (*every_answer(), *headers):
             name = name.lower()
             lines.append(b"%b: %b\r\n" % (name, value))
             if name in _FRAMING:

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from deploy.http_answer import Cycle
+from deploy.http_answer import Cycle, every_answer
 from deploy.http_guard import Guard
 from deploy.http_taking import Taking
 from edge.guard.body import Body, Chunked, Counted
@@ -202,7 +202,6 @@ class GuardedProtocol(asyncio.Protocol):
         cycle = self._cycle = Cycle(
             self,
             self._scope(head),
-            self._state.default_headers,
             has_body=has_body,
             expects_continue=head.expects_continue and has_body,
             keep_alive=head.keep_alive and not self._draining,
@@ -267,7 +266,7 @@ class GuardedProtocol(asyncio.Protocol):
             if cycle.started:
                 self.transport.abort()  # a body is whole or visibly broken
                 return
-        self.transport.write(answer(problem, self._state.default_headers))
+        self.transport.write(answer(problem, every_answer()))
         self.linger()
 
     def linger(self) -> None:

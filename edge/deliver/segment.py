@@ -28,6 +28,7 @@ from edge.deliver.key import period_of, segment_key
 from edge.deliver.needs import Grant, Library, Opened, PaceGate
 from edge.deliver.path import Route
 from edge.deliver.playlist import rendition_of
+from edge.deliver.turns import Turns
 from keys.derive import enc, etag_key
 from keys.leases import Lease
 from keys.names import b64url
@@ -85,8 +86,9 @@ class Segments:
         count: Count = ignore,
         hold_s: float = HOLD_S,
         drip_every_s: float = DRIP_EVERY_S,
+        turns: Turns | None = None,
     ) -> None:
-        """`still_allowed` and `node` as in `deliver.download`."""
+        """`still_allowed`, `node` and `turns` as in `deliver.download`."""
         self._library = library
         self._pace = pace
         self._activity = activity
@@ -98,6 +100,7 @@ class Segments:
         self._hold_s = hold_s
         self._drip_every_s = drip_every_s
         self._pool = BufferPool()
+        self._turns = turns or Turns()
 
     async def serve(
         self, route: Route, request: Request, lease: Lease, receive: Receive, send: Send, extra: Headers
@@ -221,6 +224,7 @@ class Segments:
             opened.length,
             slice_at,
             self._pool,
+            self._turns,
             start=part.start,
             stop=part.stop,
             lead=0 if granted else LEAD_BYTES,
