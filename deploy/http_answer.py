@@ -101,7 +101,8 @@ class Cycle:
         try:
             await app(self._scope, self.receive, self.send)
         except BaseException as exc:
-            log.error("Exception in ASGI application\n", exc_info=exc)
+            if not self._cut or not isinstance(exc, OSError):
+                log.error("Exception in ASGI application\n", exc_info=exc)
             await self._give_up()
         else:
             if not self.complete and not self._cut:
@@ -139,6 +140,8 @@ class Cycle:
         if self._flow.write_paused:
             await self._taken()
         if self._cut:
+            if message.get("more_body"):  # ASGI 2.4: whoever streams need not go on
+                raise BrokenPipeError("the client left")
             return
         kind = message["type"]
         if self.started:

@@ -32,7 +32,7 @@ from keys.problems import Problem
 
 HEAD_END: Final = b"\r\n\r\n"
 LOOK_AGAIN_S: Final = 0.05
-ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 
 log = logging.getLogger("sluice.guard")
 

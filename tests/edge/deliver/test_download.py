@@ -492,6 +492,8 @@ async def test_a_client_that_leaves_stops_the_work(edge: World) -> None:
     writer.write(head_of(edge, "GET", edge.download()))
     await reader.readexactly(SLICE)
     writer.close()
+    await writer.wait_closed()
+    await asyncio.sleep(0.1)  # for the server's side of it
     edge.library.gate.set()
     await until(lambda: edge.counted.get("downloads_left") == 1)
     assert edge.library.opened[0].closed
