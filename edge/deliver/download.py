@@ -10,6 +10,7 @@ taken back while it runs stops at the next slice, visibly short.
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 
 from starlette.types import Message, Receive, Send
 
@@ -28,7 +29,6 @@ from edge.deliver.needs import Library, Opened
 from edge.deliver.path import Route
 from edge.deliver.turns import Turns
 from keys.leases import Lease
-from keys.names import b64url_decode
 from keys.problems import Problem
 from origin.media.asset import FILE_OBJECT, Download
 from origin.media.seal import SLICE, slice_count, slice_length
@@ -186,7 +186,7 @@ class Downloads:
         file, request = chosen.file, chosen.request
         headers: Headers = [
             (b"etag", chosen.etag.encode()),
-            (b"last-modified", formatdate(chosen.modified, usegmt=True).encode()),
+            (b"last-modified", _http_date(chosen.modified)),
             (b"accept-ranges", b"bytes"),
             (b"cache-status", status),
             *extra,
@@ -200,7 +200,7 @@ class Downloads:
             headers.append((b"content-disposition", attachment(file.shown, file.name)))
             headers += digest_fields(
                 request.headers,
-                b64url_decode(file.sha256),
+                file.sha256,
                 whole=chosen.status == 200 and request.method == "GET",
             )
         if chosen.status == 416 or (chosen.status == 206 and not chosen.framing):
@@ -209,3 +209,8 @@ class Downloads:
         if chosen.status != 304:
             headers.append((b"content-length", str(chosen.length).encode()))
         return {"type": "http.response.start", "status": chosen.status, "headers": headers}
+
+
+@lru_cache(1024)
+def _http_date(seconds: int) -> bytes:
+    return formatdate(seconds, usegmt=True).encode()
