@@ -17,7 +17,7 @@ _LONGEST = 1024  # bytes of a Want- header that is read
 
 
 def digest_fields(request: dict[bytes, bytes], sha256: str, *, whole: bool) -> Headers:
-    """The digest fields of an answer from a file of that SHA-256, base64url. `whole`: its body is the file."""
+    """The digest fields of an answer from a file of that SHA-256 (base64url). `whole`: its body is it."""
     value = _member(sha256)
     fields: Headers = []
     if _preference(request.get(b"want-repr-digest")) != 0:
