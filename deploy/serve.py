@@ -75,6 +75,7 @@ def config(
         access_log=False,  # a target holds a token
         log_config=None,
         server_header=False,
+        date_header=False,  # `http_answer` says the second of each answer, not the one before
         proxy_headers=False,  # the edge decides itself whom it believes
         timeout_graceful_shutdown=round(finish_s),
         backlog=BACKLOG,

@@ -40,6 +40,7 @@ from edge.deliver.playlist import Playlists
 from edge.deliver.revocations import GivesRevocations, Revocations
 from edge.deliver.segment import Segments
 from edge.deliver.trust import TrustedTokens
+from edge.deliver.turns import Turns
 from keys.problems import Problem
 
 LAST_WORDS_S: Final = 2.0  # for the activity still to be told when the worker ends
@@ -117,6 +118,7 @@ class EdgeApp:
         self._common = common(secure=secure)
         self._status = cache_status(settings.node)
         watch = first_byte.FirstByte(clock, observe)
+        turns = Turns()
         self.media = Media(
             authorizer,
             Opening(authorizer, keys, patience, self.admission, clock=clock, count=count),
@@ -130,6 +132,7 @@ class EdgeApp:
                 now=now,
                 first_byte=watch,
                 count=count,
+                turns=turns,
             ),
             Downloads(
                 library,
@@ -139,6 +142,7 @@ class EdgeApp:
                 now=now,
                 first_byte=watch,
                 count=count,
+                turns=turns,
             ),
             library,
             self.activity,

@@ -32,6 +32,10 @@ _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 _DEFAULT_PORT: Final = {"http": "80", "https": "443"}
 # What nearly every request's URI looks like, and what normalising would leave as it is.
 _CANONICAL = re.compile(r"https?://[a-z0-9.-]+(?::[1-9][0-9]{3,4})?(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+# Alternatives in one group, a text, and `.*`, or not: all characters stand for themselves or are quoted.
+_TEXT: Final = r"(?:[A-Za-z0-9/:_~%@,;=&!'-]|\\[.\[\]{}()*+?^$])+"
+_FIXED = re.compile(rf"(?:\((?P<hosts>{_TEXT}(?:\|{_TEXT})*)\))?(?P<rest>{_TEXT})(?P<open>\.\*)?")
+_QUOTED = re.compile(r"\\(.)")
 
 
 class BadContainer(ValueError):
@@ -145,6 +149,26 @@ def _hash_allows(value: str, uri: str) -> bool:
 
 
 def _compile(pattern: str) -> Callable[[str], object]:
+    """What tells whether a whole canonical URI matches; its answer is None when not."""
+    return _by_text(pattern) or _by_re2(pattern)
+
+
+def _by_text(pattern: str) -> Callable[[str], object] | None:
+    """The same for what keys mint, fixed texts and perhaps `.*` after them: tens of times cheaper.
+
+    A canonical URI holds no line end, which is all that `.` would not match.
+    """
+    found = _FIXED.fullmatch(pattern)
+    if found is None:
+        return None
+    hosts = found["hosts"].split("|") if found["hosts"] else [""]
+    texts = tuple(_QUOTED.sub(r"\1", host + found["rest"]) for host in hosts)
+    if found["open"]:
+        return lambda uri: uri if uri.startswith(texts) else None
+    return lambda uri: uri if uri in texts else None
+
+
+def _by_re2(pattern: str) -> Callable[[str], object]:
     options = re2.Options()
     options.log_errors = False
     options.never_capture = True

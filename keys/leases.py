@@ -5,7 +5,7 @@ here: the opaque name of the bucket in which a viewer's pace is counted. Pure.
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from keys.pace import Pace
 from keys.sessions import Session
 
 LEASE_S: Final = 15 * 60
+REMEMBERED: Final = 8  # derived keys of a session: of what its player asks for now
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,18 @@ class Lease:
     viewer: str | None
     pace: Pace
     now: float
+    _made: dict[tuple[object, ...], bytes] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def made(self, what: tuple[object, ...], make: Callable[[], bytes]) -> bytes:
+        """A key made from the session root: the last few are remembered, and gone with this lease."""
+        found = self._made.get(what)
+        if found is None:
+            if len(self._made) >= REMEMBERED:
+                self._made.clear()
+            found = self._made[what] = make()
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """The body of `POST /v1/leases`. Holds secrets."""
@@ -70,7 +83,9 @@ class Lease:
         )
 
 
-_AS_THEY_ARE: Final = tuple(name for name in Lease.__dataclass_fields__ if name not in ("srk", "sk", "pace"))
+_AS_THEY_ARE: Final = tuple(
+    name for name in Lease.__dataclass_fields__ if name not in ("srk", "sk", "pace", "_made")
+)
 
 
 @dataclass(frozen=True, slots=True)

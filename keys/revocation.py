@@ -116,6 +116,8 @@ class RevocationSet:
 
         `signer` is (iss, kid) of the token.
         """
+        if not self._until:
+            return None
         names = (
             (SID, sid),
             (LID, lid),

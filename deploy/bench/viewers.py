@@ -19,6 +19,7 @@ from deploy.commands.links import make_link
 
 Wanted = tuple[str, int]  # a target, and how long its body is
 _OPENING: Final = 8  # connections that open sessions
+_OPENED_AGAIN: Final = 5  # times, when an edge is too busy for new sessions
 _names: Final = itertools.count()
 
 
@@ -90,7 +91,14 @@ async def _open(line: Line, link: str, film: Film) -> Session:
 
 
 async def _redirected(line: Line, link: str) -> str:
+    """Where a link leads. An edge that is too busy for new sessions is asked again when it says so."""
     answer = await line.get(urlsplit(link).path)
+    for _ in range(_OPENED_AGAIN):
+        wait_s = answer.header("retry-after")
+        if answer.status != 503 or not wait_s.isdecimal():
+            break
+        await asyncio.sleep(int(wait_s))
+        answer = await line.get(urlsplit(link).path)
     if answer.status != 302:
         raise WrongAnswer(f"a link was answered {answer.status}")
     return answer.header("location")
