@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from deploy.http_guard import Guard
 from deploy.serve import config
 from edge.app import EdgeApp, EdgeSettings
+from edge.deliver.admission import Limits
 from edge.deliver.trust import TrustedTokens
 from keys import sign_url
 from keys.container import quote
@@ -35,6 +36,7 @@ from origin.media.seal import SLICE
 
 TENANT = "default"
 GENERATION = 3
+NEVER_BUSY = Limits(lag_s=10.0, wait_s=30.0)  # though the machine may be
 STORED = 1_750_000_000  # seconds since the epoch: when the downloads were made
 FILES = {"film.mp4": 3 * SLICE + 77, "clip.mp4": 1000, "empty.mp4": 0}  # downloads and their sizes
 
@@ -375,7 +377,7 @@ async def world(
         counted[name] = counted.get(name, 0) + by
 
     trusted = TrustedTokens(keys, now=time.time, clock=time.monotonic)
-    made = EdgeSettings("sluice-edge-1", url, web, **settings)
+    made = EdgeSettings("sluice-edge-1", url, web, **{"busy": NEVER_BUSY, **settings})
     app = EdgeApp(
         made,
         keys=keys,
