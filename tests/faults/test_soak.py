@@ -150,7 +150,7 @@ async def sessions_come_and_go(world: Fleet, asset: str) -> AsyncIterator[list[i
         while True:
             session = await Session.opened(world.system, asset, came[0] % 2)
             for name in ("720p/index.m3u8", "720p/key/0", "720p/0.m4s"):
-                assert (await session.get(name)).status == 200
+                assert (await session.patient(name)).status == 200
             session.client.close()
             came[0] += 1
             await asyncio.sleep(NEWCOMERS_S)
