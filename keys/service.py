@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from keys import revocation
 from keys.access import Access, node_key
-from keys.claims import Refused
+from keys.claims import VERIFIED, Refused, log_fields
 from keys.container import Matcher, canonical_uri
 from keys.feed import RevocationFeed
 from keys.hierarchy import Hierarchy
@@ -35,11 +35,14 @@ from keys.revocation import Entry, Feed
 from keys.secrets import Secrets
 from keys.sessions import Activity, Rules
 from keys.stores import Stores
+from keys.tokens import renewed
 
 COUNTERS: Final[Mapping[str, str]] = {
     "keys_sessions_opened": "sessions opened",
     "keys_sessions_repeated": "openings answered with the session opened moments ago",
     "keys_sessions_refused": "openings refused",
+    "keys_renewals": "session tokens renewed",
+    "keys_renewals_refused": "renewals refused",
     "keys_leases": "leases given",
     "keys_leases_refused": "leases refused",
     "keys_revocations": "revocations made by an operator",
@@ -157,7 +160,8 @@ class KeysService:
         with self._counting_refusals("keys_sessions_refused"):
             opened, new = await self._opener.open(token, uri, client_ip, edge)
         self._count("keys_sessions_opened" if new else "keys_sessions_repeated")
-        log.info("session %s asset=%s edge=%s new=%s", opened.sid, opened.asset, edge, new)
+        said = log_fields(VERIFIED)
+        log.info("session %s asset=%s edge=%s new=%s %s", opened.sid, opened.asset, edge, new, said)
         return opened
 
     async def lease(self, session_token: str, uri: str) -> Lease:
@@ -166,6 +170,16 @@ class KeysService:
             lease = await self._lender.lease(session_token, uri)
         self._count("keys_leases")
         return lease
+
+    async def renew(self, session_token: str, uri: str) -> OpenedSession:
+        """The token that follows this one of a running session (RFC 9246 §3). Problem when there is none."""
+        with self._counting_refusals("keys_renewals_refused"):
+            claims, session = await self._lender.running(session_token, uri)
+            if claims.renewal is None:
+                raise Problem("forbidden", detail="a token that is not to be renewed")
+            token = renewed(self._opener.signing.active, claims, ends=session.expires, now=self._now())
+        self._count("keys_renewals")
+        return OpenedSession(token, session.sid, session.asset, session.generation, session.expires)
 
     @contextmanager
     def _counting_refusals(self, counter: str) -> Iterator[None]:
