@@ -22,6 +22,7 @@ from keys.container import Matcher, canonical_uri
 from keys.feed import RevocationFeed
 from keys.hierarchy import Hierarchy
 from keys.issuers import Issuers, LinkIssuer, site_issuer
+from keys.jwks_watch import JwksWatch
 from keys.jws import VerifyKey
 from keys.keyring import Keyring
 from keys.leases import Lease, NewGeneration, OpenedSession
@@ -71,6 +72,7 @@ class KeysService:
         signing: Keyring,
         opener: Opener,
         lender: Lender,
+        jwks: JwksWatch,
         now: Callable[[], float],
         count: Callable[[str], None],
     ) -> None:
@@ -82,6 +84,7 @@ class KeysService:
         self._signing = signing
         self._opener = opener
         self._lender = lender
+        self._jwks = jwks
         self._now = now
         self._count = count
 
@@ -108,6 +111,7 @@ class KeysService:
         hierarchy = Hierarchy(secrets.root_key, stores.keys)
         signing = await hierarchy.session_keyring(now())
         feed = RevocationFeed(stores.revocations, now)
+        issuers = tuple(issuers)
         book = Issuers([site_issuer(secrets.issuer), *issuers], signing, rules.maximum_s)
         matcher = Matcher()
         opener = Opener(stores.sessions, stores.keys, feed, book, signing, hosts, rules, now, matcher)
@@ -125,6 +129,7 @@ class KeysService:
             signing=signing,
             opener=opener,
             lender=lender,
+            jwks=JwksWatch(book, {i.issuer.iss: i.jwks for i in issuers if i.jwks}, time.monotonic),
             now=now,
             count=count,
         )
@@ -133,6 +138,7 @@ class KeysService:
         """Background work until cancelled: the revocation feed and housekeeping."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._feed.run())
+            tasks.create_task(self._jwks.run())
             tasks.create_task(self._keep_house())
 
     async def _keep_house(self) -> None:
@@ -288,6 +294,7 @@ class KeysService:
 
     async def trust(self) -> dict[str, Any]:
         """Whom nodes believe: issuers of tokens, packagers of digest lists, nodes; and our clock."""
+        await self._jwks.refresh_soon()  # nodes ask early for the sake of a key they do not know
         now = self._now()
         nodes = await self._stores.nodes.all()
         return {
