@@ -37,6 +37,7 @@ from edge.deliver.needs import Library, PaceGate
 from edge.deliver.open import Opening, OpensSessions
 from edge.deliver.patience import Patience
 from edge.deliver.playlist import Playlists
+from edge.deliver.renew import Renewals, RenewsTokens
 from edge.deliver.revocations import GivesRevocations, Revocations
 from edge.deliver.segment import Segments
 from edge.deliver.trust import TrustedTokens
@@ -59,13 +60,14 @@ class EdgeSettings:
     edges: tuple[str, ...] = ()  # public URLs of all edges: the page may play from each of them
     cors_origins: tuple[str, ...] = ()  # sites whose pages may play from here, such as https://films.example
     framed_by: tuple[str, ...] = ()  # sites that may show the player page in a frame
+    token_name: str = path.TOKEN_NAME  # what a token's attribute may be called besides that
     trusted_proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For counts
     running_sessions_s: float = 900.0  # how old the revocation feed may be before running sessions stop
     busy: Limits = field(default_factory=Limits)  # from when on no new session begins
     start_wait_s: float = 10.0  # how long a starting worker waits for its first answers of keys
 
 
-class Keys(LendsKeys, OpensSessions, GivesRevocations, TakesActivity, Protocol):
+class Keys(LendsKeys, OpensSessions, RenewsTokens, GivesRevocations, TakesActivity, Protocol):
     """What an edge asks of the keys service; `keys.client.KeysClient` fits."""
 
 
@@ -121,7 +123,7 @@ class EdgeApp:
         turns = Turns()
         self.media = Media(
             authorizer,
-            Opening(authorizer, keys, patience, self.admission, clock=clock, count=count),
+            Opening(authorizer, keys, patience, self.admission, clock=clock, secure=secure, count=count),
             Playlists(library),
             Segments(
                 library,
@@ -144,12 +146,14 @@ class EdgeApp:
                 count=count,
                 turns=turns,
             ),
+            Renewals(authorizer, keys, patience, secure=secure, now=now, count=count),
             library,
             self.activity,
             Cors((settings.public_url, *settings.edges), settings.cors_origins),
             node=settings.node,
             secure=secure,
             first_byte=watch,
+            token_name=settings.token_name,
             trusted_proxies=networks(settings.trusted_proxies),
             count=count,
         )
