@@ -16,8 +16,10 @@ from deploy.commands.options import data_option, parsed
 from deploy.commands.output import print_table, width
 from deploy.running import NotRunning, find
 from keys import secrets as secret_files
+from keys.container import ATTRIBUTE
 from keys.names import asset_id
 from keys.problems import Problem
+from keys.renewal import WAYS
 from keys.signing import sign_url
 
 LIVE_S: Final = 120.0
@@ -45,6 +47,13 @@ _KINDS: Final = {"session": "sid", "link": "lid", "viewer": "viewer", "asset": "
     flag_value=FIRST,
     help="Link to the download of that name, or to the first there is, instead of the stream.",
 )
+@click.option(
+    "--renew",
+    type=click.Choice(tuple(WAYS)),
+    help="Keep a download's token short-lived, and renew it so while it is used.",
+)
+@click.option("--renew-for", default="1m", metavar="DURATION", help="How long each renewal lasts. [1m]")
+@click.option("--token-name", default=ATTRIBUTE, help="What the token stands under. [URISigningPackage]")
 @click.option("--watch", is_flag=True, help="Print the player page's link instead of the stream's.")
 @data_option
 def link(
@@ -56,6 +65,9 @@ def link(
     ip: str | None,
     edge: str | None,
     download: str | None,
+    renew: str | None,
+    renew_for: str,
+    token_name: str,
     watch: bool,
     data: Path,
 ) -> int:
@@ -67,6 +79,9 @@ def link(
         raise click.UsageError("A link is to the player page or to a download, not to both.")
     start_within_s = int(parsed(units.seconds, start_within, "start-within"))
     session_s = int(parsed(units.seconds, length, "for"))
+    if renew and not download:
+        raise click.UsageError("Only a download's token is renewed: add --download.")
+    renew_s = int(parsed(units.seconds, renew_for, "renew-for"))
     edges = [edge.rstrip("/")] if edge else list(find(data).edges)
     if not edges:
         raise click.UsageError("No edge runs here: name one with --edge.")
@@ -84,6 +99,9 @@ def link(
         viewer=viewer,
         once=once,
         network=ip,
+        renew=renew,
+        renew_s=renew_s,
+        attribute=token_name,
     )
     click.echo(page_link(edges[0], signed) if watch else signed)
     return 0
