@@ -32,6 +32,8 @@ from edge.deliver.download import Downloads
 from edge.deliver.headers import cache_status, common
 from edge.deliver.heard import Heard
 from edge.deliver.leases import Leases, LendsKeys, Shelf
+from edge.deliver.limit_stores import MemoryLimitStore
+from edge.deliver.limits import LimitStore, LinkLimits
 from edge.deliver.media import Media
 from edge.deliver.needs import Library, PaceGate
 from edge.deliver.open import Opening, OpensSessions
@@ -39,6 +41,7 @@ from edge.deliver.patience import Patience
 from edge.deliver.playlist import Playlists
 from edge.deliver.revocations import GivesRevocations, Revocations
 from edge.deliver.segment import Segments
+from edge.deliver.streams import IDLE_S, Streams
 from edge.deliver.trust import TrustedTokens
 from edge.deliver.turns import Turns
 from keys.problems import Problem
@@ -61,6 +64,7 @@ class EdgeSettings:
     framed_by: tuple[str, ...] = ()  # sites that may show the player page in a frame
     trusted_proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For counts
     running_sessions_s: float = 900.0  # how old the revocation feed may be before running sessions stop
+    stream_idle_s: float = IDLE_S  # without a request, after which a stream no longer counts
     busy: Limits = field(default_factory=Limits)  # from when on no new session begins
     start_wait_s: float = 10.0  # how long a starting worker waits for its first answers of keys
 
@@ -87,6 +91,7 @@ class EdgeApp:
         observe: first_byte.Observe = first_byte.ignore,
         shelf: Shelf | None = None,
         heard: Heard | None = None,
+        limits: LimitStore | None = None,
         origin: health.Part | None = None,
         resources: Sequence[AbstractAsyncContextManager[object]] = (),
     ) -> None:
@@ -95,6 +100,7 @@ class EdgeApp:
 
         `shelf` is where this node's workers put leases for each other; without one each asks keys itself.
         `heard` is where they put the revocations they heard of, likewise.
+        `limits` is where links' limits are counted; without one each worker counts for itself.
         `origin` is what health says of the origin. `resources` are entered when serving begins, in order,
         and left in reverse when it ends: the library, the clients, whatever lives in the loop. `trusted` is
         handed in because the library asks it for packagers' keys.
@@ -109,6 +115,10 @@ class EdgeApp:
         patience = Patience()
         self._leases = Leases(keys, clock=clock, patience=patience, count=count, shelf=shelf)
         self.activity = Activity(keys, now=now, count=count)
+        streams = Streams(
+            limits or MemoryLimitStore(clock), clock=clock, count=count, idle_s=settings.stream_idle_s
+        )
+        self._limits = LinkLimits(streams)
         self.admission = Admission(settings.busy)
         self._clock = clock
         self._draining = health.Draining()
@@ -146,6 +156,7 @@ class EdgeApp:
             ),
             library,
             self.activity,
+            self._limits,
             Cors((settings.public_url, *settings.edges), settings.cors_origins),
             node=settings.node,
             secure=secure,
@@ -230,6 +241,7 @@ class EdgeApp:
             self.revocations.run,
             self._leases.run,
             self.activity.run,
+            self._limits.run,
             self._measure_load,
         )
         tasks = [asyncio.create_task(_kept_running(run)) for run in runs]

@@ -163,13 +163,15 @@ def _problem(response: httpx.Response) -> Problem:
     """The refusal the service gave; `bad_upstream` when it is not in our form."""
     try:
         fields = _object(response)
-        code, message = str(fields["code"]), str(fields["message"])
+        code, message, limit = str(fields["code"]), str(fields["message"]), str(fields.get("limit", ""))
         known = STATUS[code] == response.status_code
     except (ValueError, KeyError):
         known = False
     if not known:
         return Problem("bad_upstream", detail=f"keys answered {response.status_code} without a problem")
-    problem = Problem(code, message, retry_after_s=retry_after(response.headers.get("retry-after", "")))
+    problem = Problem(
+        code, message, limit=limit, retry_after_s=retry_after(response.headers.get("retry-after", ""))
+    )
     problem.id = response.headers.get("sluice-request-id", problem.id)  # the ID under which keys logged it
     return problem
 

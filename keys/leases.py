@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from keys.derive import enc
+from keys.limits import NO_LIMITS, Limits
 from keys.names import b64url, b64url_decode
 from keys.pace import Pace
 from keys.sessions import Session
@@ -38,6 +39,7 @@ class Lease:
     viewer: str | None
     pace: Pace
     now: float
+    limits: Limits = NO_LIMITS
     _made: dict[tuple[object, ...], bytes] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -70,6 +72,7 @@ class Lease:
             "viewer": self.viewer,
             "pace": self.pace.to_json(),
             "now": self.now,
+            "limits": self.limits.to_json(),
         }
 
     @classmethod
@@ -80,11 +83,12 @@ class Lease:
             srk=b64url_decode(fields["srk"]),
             sk=b64url_decode(fields["sk"]),
             pace=Pace.from_json(fields["pace"]),
+            limits=Limits.from_json(fields["limits"]),
         )
 
 
 _AS_THEY_ARE: Final = tuple(
-    name for name in Lease.__dataclass_fields__ if name not in ("srk", "sk", "pace", "_made")
+    name for name in Lease.__dataclass_fields__ if name not in ("srk", "sk", "pace", "limits", "_made")
 )
 
 

@@ -58,7 +58,7 @@ class Opener:
         decision, session = await self.sessions.open(request, self.rules, fresh, claims.exp, now)
         if session is None:
             assert isinstance(decision, core.Refuse), "only a refusal is without a session"
-            raise Problem(decision.code, detail=decision.reason)
+            raise Problem(decision.code, limit=decision.limit, detail=decision.reason)
         return self._answer(session, scope, claims.cdniip), isinstance(decision, core.New)
 
     async def _request(self, claims: Claims, asset: str, client_ip: str, edge: str) -> core.Request:
@@ -82,6 +82,7 @@ class Opener:
             edge=edge,
             cap_s=claims.cap or None,
             pace=dict(claims.pace) if claims.pace else None,
+            limits=claims.limits,
         )
 
     async def _check_revoked(self, request: core.Request, now: float) -> None:

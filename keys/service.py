@@ -111,7 +111,7 @@ class KeysService:
         bucket_key = await hierarchy.bucket_key(now())
         site_pace = within_limits(pace or Pace())
         lender = Lender(
-            stores.sessions, stores.keys, hierarchy, feed, book, bucket_key, site_pace, now, matcher
+            stores.sessions, stores.keys, hierarchy, feed, book, bucket_key, site_pace, now, matcher, rules
         )
         return cls(
             stores=stores,

@@ -16,6 +16,7 @@ from deploy.commands.options import data_option, parsed
 from deploy.commands.output import print_table, width
 from deploy.running import NotRunning, find
 from keys import secrets as secret_files
+from keys.limits import Limits
 from keys.names import asset_id
 from keys.problems import Problem
 from keys.signing import sign_url
@@ -36,6 +37,10 @@ _KINDS: Final = {"session": "sid", "link": "lid", "viewer": "viewer", "asset": "
 @click.option("--for", "length", default="6h", metavar="DURATION", help="How long it then plays. [6h]")
 @click.option("--viewer", help="Who watches: an ID of yours, hidden in the link.")
 @click.option("--once", is_flag=True, help="Good for one opening.")
+@click.option(
+    "--streams", type=int, metavar="N", help="Plays on so many devices at once. [the site's setting]"
+)
+@click.option("--opens", type=int, metavar="N", help="Opens at most so many sessions a minute. [the site's]")
 @click.option("--ip", metavar="CIDR", help="Good from this network only.")
 @click.option("--edge", metavar="URL", help="Edge to use; otherwise the first that runs.")
 @click.option(
@@ -53,6 +58,8 @@ def link(
     length: str,
     viewer: str | None,
     once: bool,
+    streams: int | None,
+    opens: int | None,
     ip: str | None,
     edge: str | None,
     download: str | None,
@@ -61,6 +68,7 @@ def link(
 ) -> int:
     """Print a signed link to ASSET.
 
+    Streams are counted for the viewer, over all his links; without --viewer for the link.
     A download's link is for browsers, curl, or `sluice fetch`.
     """
     if download and watch:
@@ -84,9 +92,17 @@ def link(
         viewer=viewer,
         once=once,
         network=ip,
+        limits=_limits(streams=streams, opens=opens),
     )
     click.echo(page_link(edges[0], signed) if watch else signed)
     return 0
+
+
+def _limits(**wanted: Any) -> Limits:
+    try:
+        return Limits(**wanted)
+    except ValueError as error:
+        raise Problem("bad_request", f"This link cannot be made: {error}.") from error
 
 
 def make_link(data: Path, asset: str, edges: list[str], *, download: str | None = None, **how: Any) -> str:

@@ -22,6 +22,7 @@ from keys.container import quote
 from keys.derive import session_root
 from keys.jwk import public_jwk
 from keys.leases import Lease, OpenedSession
+from keys.limits import NO_LIMITS, Limits
 from keys.names import b64url, b64url_decode
 from keys.opening import opened_scope
 from keys.pace import Pace
@@ -208,6 +209,7 @@ class MemoryKeys:
     packager: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     session_s: int = 3600
     network: str | None = None
+    limits: Limits = NO_LIMITS
     down: bool = False
     refuse: Problem | None = None
     entries: list[Entry] = field(default_factory=list)
@@ -273,7 +275,7 @@ class MemoryKeys:
         ends = int(now) + self.session_s if expires is None else expires
         return Lease(
             sid, TENANT, asset, GENERATION, root, bytes(32), ends, now + self.lease_s, self.network,
-            "bucket", self.site.iss, self.site.kid, "link-1", "viewer-1", Pace(), now,
+            "bucket", self.site.iss, self.site.kid, "link-1", "viewer-1", Pace(), now, self.limits,
         )  # fmt: skip
 
     def revoke(self, kind: str, value: str) -> None:

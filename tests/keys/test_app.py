@@ -115,7 +115,7 @@ async def test_enrol_trust_generation_publish_sign_open_lease_revoke_feed(
     assert lease.status_code == 200
     assert set(lease.json()) == {
         "sid", "tenant", "asset", "generation", "srk", "sk", "expires", "lease_expires", "network",
-        "bucket", "iss", "kid", "lid", "viewer", "pace", "now",
+        "bucket", "iss", "kid", "lid", "viewer", "pace", "now", "limits",
     }  # fmt: skip
     assert lease.json()["sk"] == made.json()["storage_key"]
 

@@ -1,0 +1,78 @@
+"""A link's own limits over the whole system: who is refused, who plays on, and what the page says."""
+
+from contextlib import AsyncExitStack
+
+import httpx
+import pytest
+
+from tests.support.browser import chromium
+from tests.support.eventually import eventually
+from tests.support.system import System
+from tests.support.viewer import Viewer
+from tests.support.watching import Watching
+
+
+def from_network(number: int) -> httpx.AsyncClient:
+    """A client from a network of its own, so that each opening is a session of its own."""
+    return httpx.AsyncClient(
+        transport=httpx.AsyncHTTPTransport(local_address=f"127.0.{number}.1"), timeout=60
+    )
+
+
+@pytest.mark.parametrize("viewer", [(), ("--viewer", "shares")], ids=["by link", "by viewer"])
+async def test_t2_of_three_parallel_uses_at_a_limit_of_two_the_third_is_refused(
+    system: System, film: str, viewer: tuple[str, ...]
+) -> None:
+    link = system.link(film, "--streams", "2", *viewer)
+    async with AsyncExitStack() as stack:
+        uses = [await stack.enter_async_context(Viewer(link, from_network(140 + n))) for n in range(3)]
+        for use in uses[:2]:
+            await use.opened()
+        answer = await uses[2].open()
+        assert (answer.status_code, answer.json()["limit"]) == (403, "streams")
+        rendition = uses[0].renditions()[0]
+        for number in range(4):
+            for use in uses[:2]:
+                await use.cipher(rendition, number)
+            url = uses[2].segment_url(rendition, number)
+            assert (await uses[2].get(url)).status_code == 403
+        await uses[0].client.post(str(httpx.URL(uses[0].url).join("leave")))
+        assert (await uses[2].open()).status_code == 200
+        assert (await uses[0].get(uses[0].segment_url(rendition, 0))).status_code == 403
+
+
+async def test_a_link_opens_as_often_in_a_minute_as_it_says(system: System, film: str) -> None:
+    link = system.link(film, "--opens", "2")
+    async with AsyncExitStack() as stack:
+        uses = [await stack.enter_async_context(Viewer(link, from_network(150 + n))) for n in range(3)]
+        answers = [await use.open() for use in uses]
+        assert [answer.status_code for answer in answers] == [200, 200, 403]
+        assert answers[2].json()["limit"] == "opens"
+
+
+@pytest.mark.browser
+async def test_t2_a_second_device_is_refused_on_its_page_and_plays_once_the_first_has_stopped(
+    system: System, film: str
+) -> None:
+    def link() -> str:
+        return system.link(film, "--viewer", "two-devices", "--streams", "1")
+
+    async with chromium() as browser:
+        first, second = [Watching(await (await browser.new_context()).new_page()) for _ in range(2)]
+        await first.open(system.edges[0], link())
+        await first.plays_past(1.0)
+        await second.open(system.edges[0], link())
+        await second.until("() => document.querySelector('#stage').dataset.limit === 'streams'")
+        assert "as many devices as it may" in await second.page.locator("#sentence").inner_text()
+        await first.plays_past(3.0)
+        assert first.trouble == []
+        await first.page.close(run_before_unload=True)
+
+        async def plays() -> bool:
+            if await second.page.locator("#again").is_visible():
+                await second.page.locator("#again").click()
+            return bool(await second.page.evaluate("document.querySelector('video').currentTime > 0.5"))
+
+        await eventually(plays, within_s=60)
+        await second.page.reload()
+        await second.plays_past(1.0)

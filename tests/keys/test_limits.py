@@ -1,0 +1,102 @@
+"""A link's own limits: what they may be, and that they survive the way from link to lease."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keys import Limits, SigningKey, sign_url
+from keys.claims import BAD_CRITICAL, Refused
+from keys.container import split_token
+from keys.limits import MOST, NO_LIMITS, SLOWEST
+from keys.names import b64url_decode
+from keys.secrets import Secrets
+from keys.service import KeysService
+from keys.sessions import Rules
+from keys.stores import Stores
+from keys.tokens import Trust, verify
+
+if TYPE_CHECKING:
+    from tests.keys.conftest import Clock
+
+EDGE = "http://127.0.0.1:8010"
+FILM = f"{EDGE}/v/film/main.m3u8"
+
+numbers = st.none() | st.integers(1, MOST - 1)
+any_limits = st.builds(
+    Limits,
+    streams=numbers,
+    opens=numbers,
+    budget=numbers,
+    speed=st.none() | st.integers(SLOWEST, MOST - 1),
+    countries=st.lists(st.text("ABXYZ", min_size=2, max_size=2), max_size=5).map(tuple),
+    device=st.booleans(),
+)
+
+
+@given(any_limits)
+def test_limits_are_read_back_as_they_were_written(limits: Limits) -> None:
+    assert Limits.from_json(json.loads(json.dumps(limits.to_json()))) == limits
+
+
+def test_no_limits_are_one_object_so_that_the_hot_path_need_not_compare() -> None:
+    assert Limits.from_json({}) is NO_LIMITS
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [], None, 3, {"streams": 0}, {"streams": True}, {"streams": 2.0}, {"streams": "2"}, {"opens": -1},
+        {"budget": MOST}, {"speed": SLOWEST - 1}, {"countries": "DE"}, {"countries": ["de"]},
+        {"countries": ["DEU"]}, {"countries": [1]}, {"countries": ["DE"] * 61}, {"device": 1},
+        {"rate": 2}, {"streams": 2, "unknown": 1},
+    ],
+)  # fmt: skip
+def test_what_is_no_limit_is_refused_in_a_token_and_raises_when_signing(wrong: Any) -> None:
+    with pytest.raises(ValueError):
+        Limits.from_json(wrong)
+    key = SigningKey.generate("site")
+    token = split_token(sign_url(FILM, key))[1]
+    claims = json.loads(b64url_decode(token.split(".")[1]))
+    forged = key.sign({**claims, "limits": wrong})
+    trust = Trust.from_json(
+        {"issuers": [{"iss": "site", "kind": "link", "keys": [key.public_jwk()], "max_lifetime_s": 90_000}]}
+    )
+    with pytest.raises(Refused) as refused:
+        verify(forged, uri=FILM, trust=trust, now=claims["iat"])
+    assert refused.value.reason == BAD_CRITICAL
+
+
+async def opened_limits(service: KeysService, secrets: Secrets, clock: "Clock", **how: Any) -> Limits:
+    token = split_token(sign_url(FILM, secrets.issuer, now=clock.now, **how))[1]
+    session = await service.open_session(token, FILM, "198.51.100.7", "edge-1")
+    return (await service.lease(session.session_token, f"{EDGE}/v/film/aes/main.m3u8")).limits
+
+
+async def test_an_edge_learns_the_limits_of_a_link_from_the_lease_of_its_session(
+    stores: Stores, secrets: Secrets, clock: "Clock"
+) -> None:
+    service = await KeysService.start(stores, secrets, hosts=[EDGE], rules=Rules(streams=3), now=clock)
+    made = await service.new_generation("film")
+    await service.publish("film", made.generation, None)
+    own = Limits(streams=2, opens=5, budget=10**9, speed=10**6)
+    assert await opened_limits(service, secrets, clock, limits=own) == own
+    assert await opened_limits(service, secrets, clock) == Limits(streams=3), "the site's own"
+    assert await opened_limits(service, secrets, clock, limits=Limits(opens=1)) == Limits(streams=3, opens=1)
+    service = await KeysService.start(stores, secrets, hosts=[EDGE], now=clock)
+    assert await opened_limits(service, secrets, clock) == NO_LIMITS
+
+
+def test_who_does_not_know_limits_must_refuse_a_link_that_has_some() -> None:
+    """RFC 9246 §2.1.13."""
+    key = SigningKey.generate("site")
+
+    def claims(limits: Limits | None) -> dict[str, Any]:
+        token = split_token(sign_url(FILM, key, limits=limits))[1]
+        found: dict[str, Any] = json.loads(b64url_decode(token.split(".")[1]))
+        return found
+
+    assert claims(Limits(streams=1))["cdnicrit"] == "limits"
+    assert {"limits", "cdnicrit"}.isdisjoint(claims(NO_LIMITS).keys() | claims(None).keys())
