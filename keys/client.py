@@ -115,6 +115,10 @@ class KeysClient:
         answer = await self._ask("GET", f"/v1/sessions?live_within_s={live_within_s:g}")
         return list(answer["sessions"])
 
+    async def end_sessions(self, viewer: str) -> list[str]:
+        """End the sessions a viewer has now; their IDs. His links stay good."""
+        return list((await self._ask("DELETE", f"/v1/sessions?viewer={quote(viewer, safe='')}"))["ended"])
+
     async def new_generation(self, asset: str) -> NewGeneration:
         """Make a generation of an asset, with new keys. New sessions pin it only once it is published."""
         answer = await self._ask("POST", "/v1/generations", {"asset": asset})

@@ -33,7 +33,7 @@ from keys.pace import Pace
 from keys.problems import Problem
 from keys.revocation import Entry, Feed
 from keys.secrets import Secrets
-from keys.sessions import Activity, Rules
+from keys.sessions import Activity, Rules, Session
 from keys.stores import Stores
 
 COUNTERS: Final[Mapping[str, str]] = {
@@ -184,10 +184,27 @@ class KeysService:
         told = {sid: replace(activity, at=min(activity.at, now)) for sid, activity in seen.items()}
         await self._stores.sessions.add_activity(edge, told)
 
-    async def sessions(self, live_within_s: float) -> list[dict[str, Any]]:
-        """The sessions active within that many seconds, the latest first."""
+    async def sessions(self, live_within_s: float, viewer: str | None = None) -> list[dict[str, Any]]:
+        """The sessions active within that many seconds, the latest first: of everybody, or of one viewer."""
         now = self._now()
-        return [seen.to_json(now) for seen in await self._stores.sessions.seen_since(now - live_within_s)]
+        found = await self._stores.sessions.seen_since(now - live_within_s, viewer)
+        return [seen.to_json(now) for seen in found]
+
+    async def end_sessions(self, viewer: str) -> list[str]:
+        """End the sessions a viewer has now; their IDs. His links stay good: he may come again."""
+        if not 0 < len(viewer) <= MAX_VALUE:
+            raise Problem("bad_request", "Say whose sessions: viewer, an ID.")
+        now = self._now()
+        ended = await self._stores.sessions.revoke_viewer(viewer, now)
+        await self._tell_ended(ended, now)
+        self._count("keys_revocations")
+        log.info("ended sessions=%d of one viewer", len(ended))
+        return [session.sid for session in ended]
+
+    async def _tell_ended(self, ended: Sequence[Session], now: float) -> None:
+        until = max((session.expires for session in ended), default=0)
+        await self._stores.revocations.add([(revocation.SID, session.sid) for session in ended], until, now)
+        await self._feed.refresh()
 
     async def live_sessions(self, within_s: float) -> int:
         """How many sessions were active within that many seconds."""
@@ -250,10 +267,7 @@ class KeysService:
         asset, now = asset_id(asset), self._now()
         await self._stores.keys.delete_asset(DEFAULT_TENANT, asset)
         ended = await self._stores.sessions.revoke_asset(DEFAULT_TENANT, asset, now)
-        until = max((session.expires for session in ended), default=0)
-        names = [(revocation.SID, session.sid) for session in ended]
-        await self._stores.revocations.add(names, until, now)
-        await self._feed.refresh()
+        await self._tell_ended(ended, now)
         log.info("deleted asset=%s sessions=%d", asset, len(ended))
 
     # ---- nodes

@@ -89,6 +89,10 @@ class SessionStore:
         running = and_(sessions.c.tenant == tenant, sessions.c.asset == asset, sessions.c.expires > now)
         return await self._revoke(running)
 
+    async def revoke_viewer(self, viewer: str, now: float) -> list[Session]:
+        """Mark the viewer's running sessions as revoked, and say which they were."""
+        return await self._revoke(and_(sessions.c.viewer == viewer, sessions.c.expires > now))
+
     async def _revoke(self, which: ColumnElement[bool]) -> list[Session]:
         mark = update(sessions).where(which, sessions.c.state == core.LIVE).values(state=core.REVOKED)
         async with self._database.write() as connection:
@@ -111,11 +115,12 @@ class SessionStore:
             async with self._database.write() as connection:
                 await connection.execute(_ADD_ACTIVITY, rows)
 
-    async def seen_since(self, since: float) -> list[Seen]:
-        """Sessions that were active since a time, the latest first, at most LISTED_AT_MOST."""
+    async def seen_since(self, since: float, viewer: str | None = None) -> list[Seen]:
+        """Sessions (of one viewer) active since a time, the latest first, at most LISTED_AT_MOST."""
+        of_viewer = [] if viewer is None else [sessions.c.viewer == viewer]
         query = (
             select(sessions)
-            .where(sessions.c.last_seen >= since)
+            .where(sessions.c.last_seen >= since, *of_viewer)
             .order_by(sessions.c.last_seen.desc(), sessions.c.sid)
             .limit(LISTED_AT_MOST)
         )

@@ -124,11 +124,24 @@ def page_link(edge: str, signed: str) -> str:
 
 
 @click.command()
-@click.argument("what")
+@click.argument("what", required=False)
+@click.option(
+    "--viewer", help="End the sessions this viewer has now. His links stay good: he may come again."
+)
 @data_option
-def revoke(what: str, data: Path) -> int:
-    """Take back WHAT: a session or link ID, a link itself, viewer:ID or asset:ID."""
+def revoke(what: str | None, viewer: str | None, data: Path) -> int:
+    """Take back WHAT: a session or link ID, a link itself, viewer:ID or asset:ID.
+
+    viewer:ID takes back all his links too; --viewer ID only ends what he watches now.
+    """
+    if (what is None) == (viewer is None):
+        raise click.UsageError("Say what to take back, or whose sessions to end with --viewer.")
     with Operator(data) as operator:
+        if viewer is not None:
+            ended = operator.keys("DELETE", "/v1/sessions", params={"viewer": viewer})["ended"]
+            click.echo(f"ended {len(ended)} session{'' if len(ended) == 1 else 's'} of {viewer}", err=True)
+            return 0
+        assert what is not None, "asked above"
         for kind, value in targets(operator, what):
             operator.keys("POST", "/v1/revocations", json={"kind": kind, "value": value})
             click.echo(f"revoked {kind} {value}", err=True)
@@ -153,10 +166,11 @@ def targets(operator: Operator, what: str) -> list[tuple[str, str]]:
 
 
 @click.command()
+@click.option("--viewer", help="Of this viewer only.")
 @click.option("--all", "everything", is_flag=True, help="Sessions of the last week too, not only live ones.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON list on stdout.")
 @data_option
-def sessions(everything: bool, as_json: bool, data: Path) -> int:
+def sessions(viewer: str | None, everything: bool, as_json: bool, data: Path) -> int:
     """List who watches what. An edge tells of a session within five seconds.
 
     A narrow terminal leaves out addresses and requests; --json has everything.
@@ -164,7 +178,8 @@ def sessions(everything: bool, as_json: bool, data: Path) -> int:
     within = LOOK_BACK_S if everything else LIVE_S
     now = time.time()
     with Operator(data) as operator:
-        found = operator.keys("GET", f"/v1/sessions?live_within_s={within}")["sessions"]
+        asked = {"live_within_s": within} | ({"viewer": viewer} if viewer is not None else {})
+        found = operator.keys("GET", "/v1/sessions", params=asked)["sessions"]
         if as_json:
             click.echo(json.dumps(found))
             return 0

@@ -1,5 +1,6 @@
 """A link's own limits over the whole system: who is refused, who plays on, and what the page says."""
 
+import json
 from contextlib import AsyncExitStack
 
 import httpx
@@ -76,3 +77,26 @@ async def test_t2_a_second_device_is_refused_on_its_page_and_plays_once_the_firs
         await eventually(plays, within_s=60)
         await second.page.reload()
         await second.plays_past(1.0)
+
+
+async def test_what_one_viewer_watches_is_listed_and_ended_and_he_may_come_again(
+    system: System, film: str
+) -> None:
+    link = system.link(film, "--viewer", "ends-here")
+    async with Viewer(link) as viewer:
+        await viewer.opened()
+        (listed,) = json.loads(system.sluice("sessions", "--viewer", "ends-here", "--json").stdout)
+        assert listed["viewer"] == "ends-here"
+        told = system.sluice("revoke", "--viewer", "ends-here")
+        assert (told.returncode, told.stderr) == (0, "ended 1 session of ends-here\n")
+        segment = viewer.segment_url(viewer.renditions()[0], 0)
+
+        async def stopped() -> bool:
+            statuses = [(await viewer.client.get(segment)).status_code for _ in range(4)]
+            return statuses == [403] * 4  # on every worker
+
+        await eventually(stopped, within_s=10)
+        await viewer.opened()
+        assert (await viewer.get(viewer.segment_url(viewer.renditions()[0], 0))).status_code == 200
+    assert system.sluice("revoke").returncode == 2
+    assert system.sluice("revoke", "--viewer", "a", "viewer:b").returncode == 2

@@ -146,6 +146,7 @@ TABLE = [
     ("GET", "/v1/trust", {"edge", "origin"}),
     ("POST", "/v1/sessions", {"edge"}),
     ("GET", "/v1/sessions", {"admin"}),
+    ("DELETE", "/v1/sessions?viewer=anna", {"admin"}),
     ("POST", "/v1/leases", {"edge"}),
     ("GET", "/v1/revocations", {"edge", "origin"}),
     ("POST", "/v1/revocations", {"admin"}),
@@ -289,7 +290,7 @@ async def test_an_unforeseen_error_tells_its_id_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def broken(live_within_s: float) -> list[dict[str, Any]]:
+    async def broken(live_within_s: float, viewer: str | None) -> list[dict[str, Any]]:
         raise RuntimeError("the canary in the detail")
 
     monkeypatch.setattr(service, "sessions", broken)

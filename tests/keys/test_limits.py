@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from keys import Limits, SigningKey, sign_url
 from keys.claims import BAD_CRITICAL, Refused
 from keys.container import split_token
+from keys.leases import OpenedSession
 from keys.limits import MOST, NO_LIMITS, SLOWEST
 from keys.names import b64url_decode
+from keys.problems import Problem
 from keys.secrets import Secrets
 from keys.service import KeysService
 from keys.sessions import Rules
@@ -100,3 +102,35 @@ def test_who_does_not_know_limits_must_refuse_a_link_that_has_some() -> None:
 
     assert claims(Limits(streams=1))["cdnicrit"] == "limits"
     assert {"limits", "cdnicrit"}.isdisjoint(claims(NO_LIMITS).keys() | claims(None).keys())
+
+
+# ---- listing and ending what a viewer watches
+
+
+async def test_the_sessions_of_one_viewer_are_listed_and_ended_and_he_may_come_again(
+    service: KeysService, secrets: Secrets, clock: "Clock"
+) -> None:
+    made = await service.new_generation("film")
+    await service.publish("film", made.generation, None)
+
+    async def opened(viewer: str, ip: str) -> OpenedSession:
+        token = split_token(sign_url(FILM, secrets.issuer, now=clock.now, viewer=viewer))[1]
+        return await service.open_session(token, FILM, ip, "edge-1")
+
+    of_anna = [await opened("anna", f"10.0.{n}.1") for n in range(2)]
+    of_berta = await opened("berta", "10.0.9.1")
+    listed = await service.sessions(60, "anna")
+    assert {session["sid"] for session in listed} == {session.sid for session in of_anna}
+    assert set(await service.end_sessions("anna")) == {session.sid for session in of_anna}
+    assert await service.end_sessions("anna") == []
+    for session in of_anna:
+        with pytest.raises(Problem) as refused:
+            await service.lease(session.session_token, f"{EDGE}/v/film/aes/main.m3u8")
+        assert refused.value.code == "revoked"
+    feed = await service.revocations(0, 0)
+    assert {(entry.kind, entry.value) for entry in feed.entries} == {("sid", s.sid) for s in of_anna}
+    assert (await service.lease(of_berta.session_token, f"{EDGE}/v/film/aes/main.m3u8")).viewer == "berta"
+    assert (await opened("anna", "10.0.1.1")).sid not in {session.sid for session in of_anna}
+    with pytest.raises(Problem) as wrong:
+        await service.end_sessions("")
+    assert wrong.value.code == "bad_request"
