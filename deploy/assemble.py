@@ -232,11 +232,12 @@ def edge_counters() -> dict[str, str]:
     """What an edge counts: {name: meaning} over cache, delivery, pace and guard."""
     from edge.cache.counters import COUNTERS as CACHE
     from edge.deliver.counters import COUNTERS as DELIVER
+    from edge.deliver.meter import COUNTERS as METER
     from edge.deliver.pace import COUNTERS as PACE
     from edge.deliver.streams import COUNTERS as STREAMS
     from edge.guard.counters import COUNTERS as GUARD
 
-    return {**CACHE, **DELIVER, **PACE, **STREAMS, **GUARD}
+    return {**CACHE, **DELIVER, **METER, **PACE, **STREAMS, **GUARD}
 
 
 def edge_histograms() -> dict[str, Histogram]:

@@ -35,6 +35,7 @@ from edge.deliver.leases import Leases, LendsKeys, Shelf
 from edge.deliver.limit_stores import MemoryLimitStore
 from edge.deliver.limits import LimitStore, LinkLimits
 from edge.deliver.media import Media
+from edge.deliver.meter import Meter
 from edge.deliver.needs import Library, PaceGate
 from edge.deliver.open import Opening, OpensSessions
 from edge.deliver.patience import Patience
@@ -115,10 +116,11 @@ class EdgeApp:
         patience = Patience()
         self._leases = Leases(keys, clock=clock, patience=patience, count=count, shelf=shelf)
         self.activity = Activity(keys, now=now, count=count)
-        streams = Streams(
-            limits or MemoryLimitStore(clock), clock=clock, count=count, idle_s=settings.stream_idle_s
+        alone = MemoryLimitStore(clock)
+        self._limits = LinkLimits(
+            Streams(limits or alone, clock=clock, count=count, idle_s=settings.stream_idle_s),
+            Meter(limits or alone, alone, clock=clock, count=count),
         )
-        self._limits = LinkLimits(streams)
         self.admission = Admission(settings.busy)
         self._clock = clock
         self._draining = health.Draining()

@@ -126,9 +126,11 @@ def sign_url(
 
     `session_s` is how long that session may last; `viewer` an ID of yours, `network` an address or CIDR, both
     hidden in the link; `once` makes it single-use; `hosts` are further public edge base URLs it is good for;
-    `pace` overrides {"burst": s, "rate": × real time, "jumps": n}; `limits`: what else it limits; `link_id` is
-    what revocation knows it by, otherwise a random one. A link to `/v/<asset>/main.m3u8` opens `main.mpd` too;
-    any other URL, such as `/d/<asset>/<file>`, is signed exactly. ValueError says what does not fit.
+    `pace` overrides {"burst": s, "rate": × real time, "jumps": n}; `limits`: what else it limits;
+    `link_id` is what revocation knows it by, otherwise a random one.
+
+    A link to `/v/<asset>/main.m3u8` opens `main.mpd` too; any other URL, such as
+    `/d/<asset>/<file>`, is signed exactly. ValueError says what does not fit.
     """
     plain = _plain_url(url)
     issued = int(time.time() if now is None else now)

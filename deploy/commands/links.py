@@ -41,6 +41,8 @@ _KINDS: Final = {"session": "sid", "link": "lid", "viewer": "viewer", "asset": "
     "--streams", type=int, metavar="N", help="Plays on so many devices at once. [the site's setting]"
 )
 @click.option("--opens", type=int, metavar="N", help="Opens at most so many sessions a minute. [the site's]")
+@click.option("--budget", metavar="SIZE", help="Delivers at most so many bytes in all, such as 20G.")
+@click.option("--speed", metavar="SIZE", help="Delivers at most so many bytes a second, such as 2M.")
 @click.option("--ip", metavar="CIDR", help="Good from this network only.")
 @click.option("--edge", metavar="URL", help="Edge to use; otherwise the first that runs.")
 @click.option(
@@ -60,6 +62,8 @@ def link(
     once: bool,
     streams: int | None,
     opens: int | None,
+    budget: str | None,
+    speed: str | None,
     ip: str | None,
     edge: str | None,
     download: str | None,
@@ -92,7 +96,12 @@ def link(
         viewer=viewer,
         once=once,
         network=ip,
-        limits=_limits(streams=streams, opens=opens),
+        limits=_limits(
+            streams=streams,
+            opens=opens,
+            budget=parsed(units.size_bytes, budget, "budget") if budget else None,
+            speed=parsed(units.size_bytes, speed, "speed") if speed else None,
+        ),
     )
     click.echo(page_link(edges[0], signed) if watch else signed)
     return 0

@@ -4,28 +4,39 @@ Only sessions whose link (or site) sets limits come here (`keys.limits`); the ot
 """
 
 from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
 
 from starlette.types import Send
 
+from edge.deliver.meter import Meter, MeterStore
 from edge.deliver.path import Kind, Route
 from edge.deliver.streams import PlaceStore, Streams
 from keys.leases import Lease
 
-LimitStore = PlaceStore
+METERED: Final = (Kind.SEGMENT, Kind.DOWNLOAD)
+
 Serve = Callable[[Send], Awaitable[int]]
+
+
+class LimitStore(PlaceStore, MeterStore, Protocol):
+    """Where all of it is counted; `edge.deliver.limit_stores` has two."""
 
 
 class LinkLimits:
     """The limits of all sessions one worker serves."""
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(self, streams: Streams, meter: Meter) -> None:
         self._streams = streams
+        self._meter = meter
 
     async def serve(self, lease: Lease, route: Route, send: Send, answer: Serve) -> int:
         """What `answer` gives, within the limits. Problem limit when one of them is reached."""
         await self._streams.heartbeat(lease, begins=route.kind is Kind.MULTIVARIANT)
         with self._streams.under_way(lease):
-            return await answer(send)
+            if route.kind not in METERED or (lease.limits.budget is None and lease.limits.speed is None):
+                return await answer(send)
+            async with self._meter.measured(lease, send) as measured:
+                return await answer(measured)
 
     async def leave(self, lease: Lease) -> None:
         """The player of this session says that it stops."""

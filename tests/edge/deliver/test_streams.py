@@ -1,9 +1,8 @@
 """How many sessions of a viewer play at once (SECURITY T2): refused the newest, never who plays."""
 
 import asyncio
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import httpx
@@ -11,8 +10,9 @@ import pytest
 from redis.asyncio import Redis
 
 from edge.deliver.limit_stores import PREFIX, MemoryLimitStore, RedisLimitStore
+from edge.deliver.limits import LimitStore
 from edge.deliver.pace_ledger import StoreLost
-from edge.deliver.streams import COUNTERS, IDLE_S, PlaceStore, Streams
+from edge.deliver.streams import COUNTERS, IDLE_S, Streams
 from keys import Limits
 from keys.leases import Lease
 from keys.problems import Problem
@@ -20,27 +20,8 @@ from tests.edge.parts import MemoryKeys, World, until
 from tests.support.eventually import eventually
 from tests.support.pacing import Server
 
-Connect = Callable[[], PlaceStore]
+Connect = Callable[[], LimitStore]
 SEGMENT = "720p/0.m4s"
-
-
-@pytest.fixture(params=["memory", "redis"])
-async def connect_limits(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
-    """One shared store, as each worker gets it."""
-    if request.param == "memory":
-        memory = MemoryLimitStore(time.monotonic)
-        yield lambda: memory
-        return
-    server: Server = request.getfixturevalue("control")
-    opened: list[RedisLimitStore] = []
-
-    def connect() -> PlaceStore:
-        opened.append(RedisLimitStore(server.url, timeout_s=5))
-        return opened[-1]
-
-    yield connect
-    for store in opened:
-        await store.aclose()
 
 
 # ---- the stores, one contract
@@ -95,9 +76,11 @@ async def test_f34_every_count_of_a_limit_has_an_end(control: Server) -> None:
     await store.take("anna", "a", 1, 60, sure=False)
     await store.leave("anna", "a", 10)
     await store.take("anna", "b", 1, 60, sure=False)
+    await store.spend("link", 5, 10, 0, 0)
+    await store.turn("link", 5, 10**6)
     async with Redis.from_url(control.url) as client:
         keys = [key async for key in client.scan_iter()]
-        assert len(keys) == 3 and all(key.startswith(PREFIX.encode()) for key in keys)
+        assert len(keys) == 5 and all(key.startswith(PREFIX.encode()) for key in keys)
         assert all([await client.ttl(key) > 0 for key in keys])
     await store.aclose()
 
