@@ -28,6 +28,7 @@ from keys import secrets as secret_files
 from keys.client import KeysClient, node_credential
 
 if TYPE_CHECKING:
+    from edge.deliver.countries import Countries
     from edge.deliver.limits import LimitStore
     from edge.deliver.pace_ledger import PaceStore
 
@@ -146,6 +147,7 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
     from edge.cache.shared import open_memory
     from edge.cache.upstream import OriginClient
     from edge.deliver.admission import Limits
+    from edge.deliver.clients import nowhere
     from edge.deliver.first_byte import NAME as FIRST_BYTE
     from edge.deliver.node_memory import NodeMemory
     from edge.deliver.pace import PaceGate
@@ -179,6 +181,7 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
         trusted.refresh_soon,
         count=counters.count,
     )
+    countries = _countries(settings.geoip) if settings.geoip else None
     pace_store, limit_store, store_ends = _control_stores(settings)
     pace = PaceGate(pace_store, now=time.time, count=counters.count)
     readings: dict[str, gauges.Reading] = {
@@ -213,6 +216,7 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
         count=counters.count,
         observe=counters.observer(FIRST_BYTE),
         limits=limit_store,
+        country_of=countries or nowhere,
         shelf=beside.leases if beside else None,
         heard=beside.revocations if beside else None,
         origin=origin,
@@ -265,6 +269,13 @@ def with_resources(app: Starlette, resources: Sequence[Resource]) -> Starlette:
 
     app.router.lifespan_context = lifespan
     return app
+
+
+def _countries(path: Path) -> "Countries":
+    """The file of countries. It is loaded only where one is configured."""
+    from edge.deliver.countries import Countries
+
+    return _usable(lambda: Countries(path))
 
 
 def _control_stores(settings: Settings) -> tuple["PaceStore", "LimitStore", list[Resource]]:

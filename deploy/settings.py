@@ -157,6 +157,9 @@ class Settings(BaseModel):
         "sessions of one viewer in use at once where his link says nothing; 0: any",
         ge=0,
     )
+    geoip: File | None = _row(
+        None, "", ("edge",), "file in MaxMind's DB format that says which country an address is in"
+    )
     stream_idle: Duration = _row(
         "30s", "seconds", ("edge",), "after which a session that asks for nothing is not in use", ge=1, le=600
     )

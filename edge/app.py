@@ -25,7 +25,7 @@ from edge.deliver.activity import Activity, TakesActivity
 from edge.deliver.admission import MEASURED_EVERY_S, Admission, Limits
 from edge.deliver.answer import refusal, send_answer
 from edge.deliver.authorize import Authorizer
-from edge.deliver.clients import networks
+from edge.deliver.clients import networks, nowhere
 from edge.deliver.cors import Cors
 from edge.deliver.counters import Count, ignore
 from edge.deliver.download import Downloads
@@ -93,6 +93,7 @@ class EdgeApp:
         shelf: Shelf | None = None,
         heard: Heard | None = None,
         limits: LimitStore | None = None,
+        country_of: Callable[[str], str] = nowhere,
         origin: health.Part | None = None,
         resources: Sequence[AbstractAsyncContextManager[object]] = (),
     ) -> None:
@@ -102,6 +103,7 @@ class EdgeApp:
         `shelf` is where this node's workers put leases for each other; without one each asks keys itself.
         `heard` is where they put the revocations they heard of, likewise.
         `limits` is where links' limits are counted; without one each worker counts for itself.
+        `country_of` says which country an address is in, "" when it does not know.
         `origin` is what health says of the origin. `resources` are entered when serving begins, in order,
         and left in reverse when it ends: the library, the clients, whatever lives in the loop. `trusted` is
         handed in because the library asks it for packagers' keys.
@@ -120,6 +122,7 @@ class EdgeApp:
         self._limits = LinkLimits(
             Streams(limits or alone, clock=clock, count=count, idle_s=settings.stream_idle_s),
             Meter(limits or alone, alone, clock=clock, count=count),
+            country_of,
         )
         self.admission = Admission(settings.busy)
         self._clock = clock
@@ -133,7 +136,17 @@ class EdgeApp:
         turns = Turns()
         self.media = Media(
             authorizer,
-            Opening(authorizer, keys, patience, self.admission, clock=clock, count=count),
+            Opening(
+                authorizer,
+                keys,
+                patience,
+                self.admission,
+                now=now,
+                clock=clock,
+                secure=secure,
+                country_of=country_of,
+                count=count,
+            ),
             Playlists(library),
             Segments(
                 library,

@@ -105,7 +105,10 @@ class _Endpoints:
         edge = await self._access.node(reading.proof(request), "edge")
         sent = await reading.body(request)
         token, uri, client_ip = (reading.text(sent, name) for name in ("token", "uri", "client_ip"))
-        opened = await self._service.open_session(token, uri, client_ip, edge.name)
+        cookies, country = reading.texts(sent, "cookies"), str(sent.get("country", ""))
+        opened = await self._service.open_session(
+            token, uri, client_ip, edge.name, cookies=cookies, country=country
+        )
         return _json(opened.to_json(), 201)
 
     async def sessions(self, request: Request) -> Response:

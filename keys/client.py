@@ -7,7 +7,7 @@ operators with their token.
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -85,9 +85,15 @@ class KeysClient:
         """Whom to believe: issuers (for `Trust.from_json`), packagers, nodes, and keys' clock."""
         return await self._ask("GET", "/v1/trust")
 
-    async def open_session(self, token: str, uri: str, client_ip: str) -> OpenedSession:
-        """Open the session a link is good for, or get the one it opened moments ago."""
-        body = {"token": token, "uri": uri, "client_ip": client_ip}
+    async def open_session(
+        self, token: str, uri: str, client_ip: str, *, cookies: Sequence[str] = (), country: str = ""
+    ) -> OpenedSession:
+        """Open the session a link is good for, or get the one it opened moments ago.
+
+        `cookies` and `country` are what is known of the browser that asks, for links bound to such.
+        """
+        body: dict[str, Any] = {"token": token, "uri": uri, "client_ip": client_ip}
+        body |= {"cookies": list(cookies), "country": country}
         return _typed(OpenedSession.from_json, await self._ask("POST", "/v1/sessions", body))
 
     async def lease(self, session_token: str, uri: str) -> Lease:

@@ -40,6 +40,7 @@ class Lease:
     pace: Pace
     now: float
     limits: Limits = NO_LIMITS
+    cookie: str = field(default="", repr=False)  # of the browser the link is bound to
     _made: dict[tuple[object, ...], bytes] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -73,6 +74,7 @@ class Lease:
             "pace": self.pace.to_json(),
             "now": self.now,
             "limits": self.limits.to_json(),
+            "cookie": self.cookie,
         }
 
     @classmethod
@@ -101,6 +103,8 @@ class OpenedSession:
     asset: str
     generation: int
     expires: int
+    cookie: str = field(default="", repr=False)  # for the browser, when the link is bound to one
+    cookie_until: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The body of `POST /v1/sessions`. Holds a token."""
@@ -141,3 +145,8 @@ def bucket_name(key: bytes, session: Session) -> str:
     """The viewer's bucket: one for all sessions of a viewer in a tenant, else of a link. Says neither."""
     who = ("viewer", session.viewer) if session.viewer is not None else ("link", session.iss, session.link_id)
     return b64url(hmac.digest(key, enc("sluice1 bucket", session.tenant, *who), "sha256")[:16])
+
+
+def device_cookie(key: bytes, iss: str, link_id: str) -> str:
+    """What the browser has that opened this link first: 43 characters, the same at every opening."""
+    return b64url(hmac.digest(key, enc("sluice1 device", iss, link_id), "sha256"))

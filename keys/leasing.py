@@ -16,7 +16,7 @@ from keys.derive import session_root
 from keys.feed import RevocationFeed
 from keys.hierarchy import Hierarchy
 from keys.issuers import Issuers
-from keys.leases import LEASE_S, Lease, bucket_name
+from keys.leases import LEASE_S, Lease, bucket_name, device_cookie
 from keys.limits import Limits
 from keys.names import b64url_decode
 from keys.pace import Pace
@@ -76,7 +76,8 @@ class Lender:
             viewer=session.viewer,
             pace=await self._pace(session),
             now=now,
-            limits=self._limits(session),
+            limits=(limits := self._limits(session)),
+            cookie=self._cookie(session) if limits.device else "",
         )
 
     async def _check_running(self, session: Session, claims: Claims, now: float) -> None:
@@ -99,6 +100,9 @@ class Lender:
         """The link's limits; what it does not say about streams, the site does."""
         limits = Limits.from_json(session.limits or {})
         return limits if limits.streams else replace(limits, streams=self.rules.streams or None)
+
+    def _cookie(self, session: Session) -> str:
+        return device_cookie(self.bucket_key.reveal(), session.iss, session.link_id)
 
     async def _pace(self, session: Session) -> Pace:
         published = await self.keys.published(session.tenant, session.asset)

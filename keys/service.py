@@ -107,8 +107,10 @@ class KeysService:
         feed = RevocationFeed(stores.revocations, now)
         book = Issuers([site_issuer(secrets.issuer), *issuers], signing, rules.maximum_s)
         matcher = Matcher()
-        opener = Opener(stores.sessions, stores.keys, feed, book, signing, hosts, rules, now, matcher)
         bucket_key = await hierarchy.bucket_key(now())
+        opener = Opener(
+            stores.sessions, stores.keys, feed, book, signing, hosts, rules, now, matcher, bucket_key
+        )
         site_pace = within_limits(pace or Pace())
         lender = Lender(
             stores.sessions, stores.keys, hierarchy, feed, book, bucket_key, site_pace, now, matcher, rules
@@ -151,11 +153,25 @@ class KeysService:
 
     # ---- sessions
 
-    async def open_session(self, token: str, uri: str, client_ip: str, edge: str) -> OpenedSession:
-        """Open the session a link is good for. Problem forbidden, expired, limit or revoked else."""
+    async def open_session(
+        self,
+        token: str,
+        uri: str,
+        client_ip: str,
+        edge: str,
+        *,
+        cookies: Sequence[str] = (),
+        country: str = "",
+    ) -> OpenedSession:
+        """Open the session a link is good for. Problem forbidden, expired, limit or revoked else.
+
+        `cookies` and `country` are what the edge knows of the browser (`keys.limits`).
+        """
         _check_address(client_ip)
         with self._counting_refusals("keys_sessions_refused"):
-            opened, new = await self._opener.open(token, uri, client_ip, edge)
+            opened, new = await self._opener.open(
+                token, uri, client_ip, edge, cookies=cookies, country=country
+            )
         self._count("keys_sessions_opened" if new else "keys_sessions_repeated")
         log.info("session %s asset=%s edge=%s new=%s", opened.sid, opened.asset, edge, new)
         return opened

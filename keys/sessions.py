@@ -54,6 +54,7 @@ class Request:
     cap_s: int | None = None  # the link's own limit
     pace: dict[str, float] | None = None  # the link's own pace, in the fields of `keys.pace`
     limits: Limits = NO_LIMITS
+    known_device: bool = False  # it has the cookie of the browser that opened the link first
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,8 @@ Decision = New | Again | Refuse
 
 def decide_open(request: Request, history: History, rules: Rules, now: float) -> Decision:
     """Whether this link opens a session now. Idempotent for OPEN_AGAIN_S in (link, asset, client network)."""
+    if request.limits.device and history.used and not request.known_device:
+        return Refuse("limit", "another browser opened it first", "device")
     network = client_network(request.client_ip)
     for session in history.recent:
         if _is_repeat(session, request, network, now):

@@ -69,7 +69,7 @@ class SessionStore:
                 return decision, decision.session if isinstance(decision, core.Again) else None
             session = core.session_of(request, decision, *fresh, now)
             await connection.execute(sessions.insert().values(_to_row(session)))
-            if request.single_use:
+            if request.single_use or request.limits.device:
                 link = {"iss": request.iss, "link_id": request.link_id, "until": link_until}
                 await self._database.insert_once(connection, used_links, link)
             return decision, session

@@ -43,6 +43,8 @@ _KINDS: Final = {"session": "sid", "link": "lid", "viewer": "viewer", "asset": "
 @click.option("--opens", type=int, metavar="N", help="Opens at most so many sessions a minute. [the site's]")
 @click.option("--budget", metavar="SIZE", help="Delivers at most so many bytes in all, such as 20G.")
 @click.option("--speed", metavar="SIZE", help="Delivers at most so many bytes a second, such as 2M.")
+@click.option("--country", metavar="CODES", help="Good in these countries only, such as DE,AT. [needs geoip]")
+@click.option("--device", is_flag=True, help="Good only in the browser that opens it first.")
 @click.option("--ip", metavar="CIDR", help="Good from this network only.")
 @click.option("--edge", metavar="URL", help="Edge to use; otherwise the first that runs.")
 @click.option(
@@ -64,6 +66,8 @@ def link(
     opens: int | None,
     budget: str | None,
     speed: str | None,
+    country: str | None,
+    device: bool,
     ip: str | None,
     edge: str | None,
     download: str | None,
@@ -101,6 +105,8 @@ def link(
             opens=opens,
             budget=parsed(units.size_bytes, budget, "budget") if budget else None,
             speed=parsed(units.size_bytes, speed, "speed") if speed else None,
+            countries=tuple(country.upper().split(",")) if country else (),
+            device=device,
         ),
     )
     click.echo(page_link(edges[0], signed) if watch else signed)

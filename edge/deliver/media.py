@@ -129,7 +129,7 @@ class Media:
         if lease.limits is NO_LIMITS:
             return await self._serve(route, request, lease, receive, send, extra)
         return await self._limits.serve(
-            lease, route, send, lambda send: self._serve(route, request, lease, receive, send, extra)
+            lease, route, request, send, lambda send: self._serve(route, request, lease, receive, send, extra)
         )
 
     async def _serve(

@@ -107,7 +107,15 @@ async def test_enrol_trust_generation_publish_sign_open_lease_revoke_feed(
     assert opened.status_code == 201
     assert opened.headers["cache-control"] == "no-store"
     session = opened.json()
-    assert set(session) == {"session_token", "sid", "asset", "generation", "expires"}
+    assert set(session) == {
+        "session_token",
+        "sid",
+        "asset",
+        "generation",
+        "expires",
+        "cookie",
+        "cookie_until",
+    }
     assert (await http.post("/v1/sessions", json=wish, headers=edge)).json() == session
 
     proof = {"session_token": session["session_token"], "uri": "http://127.0.0.1:8010/v/film/aes/720p/0.m4s"}
@@ -115,7 +123,7 @@ async def test_enrol_trust_generation_publish_sign_open_lease_revoke_feed(
     assert lease.status_code == 200
     assert set(lease.json()) == {
         "sid", "tenant", "asset", "generation", "srk", "sk", "expires", "lease_expires", "network",
-        "bucket", "iss", "kid", "lid", "viewer", "pace", "now", "limits",
+        "bucket", "iss", "kid", "lid", "viewer", "pace", "now", "limits", "cookie",
     }  # fmt: skip
     assert lease.json()["sk"] == made.json()["storage_key"]
 

@@ -104,6 +104,54 @@ def test_who_does_not_know_limits_must_refuse_a_link_that_has_some() -> None:
     assert {"limits", "cdnicrit"}.isdisjoint(claims(NO_LIMITS).keys() | claims(None).keys())
 
 
+# ---- bound to a browser, to countries
+
+
+async def test_a_link_bound_to_a_browser_opens_for_who_was_first_and_for_nobody_else(
+    service: KeysService, secrets: Secrets, clock: "Clock"
+) -> None:
+    made = await service.new_generation("film")
+    await service.publish("film", made.generation, None)
+
+    def link() -> str:
+        limits = Limits(device=True)
+        url = sign_url(
+            FILM, secrets.issuer, start_within_s=86_400, session_s=3600, limits=limits, now=clock.now
+        )
+        return split_token(url)[1]
+
+    async def tried(token: str, *cookies: str, ip: str = "198.51.100.7") -> OpenedSession:
+        return await service.open_session(token, FILM, ip, "edge-1", cookies=cookies)
+
+    token, other = link(), link()
+    first = await tried(token)
+    assert len(first.cookie) == 43 and first.cookie_until == int(clock.now) + 86_400
+    assert first.cookie not in repr(first)
+    lease = await service.lease(first.session_token, f"{EDGE}/v/film/aes/main.m3u8")
+    assert (lease.cookie, lease.limits) == (first.cookie, Limits(device=True))
+    assert (await tried(token, "x" * 43, first.cookie)).sid == first.sid, "the same browser, moments later"
+    clock.advance(3600)
+    assert (await tried(token, first.cookie, ip="10.0.0.1")).sid != first.sid, "at another place, hours later"
+    for cookies in ((), ("x" * 43,), ((await tried(other)).cookie,)):
+        with pytest.raises(Problem) as refused:
+            await tried(token, *cookies)
+        assert (refused.value.code, refused.value.limit) == ("limit", "device")
+
+
+async def test_a_link_bound_to_countries_opens_there_only(
+    service: KeysService, secrets: Secrets, clock: "Clock"
+) -> None:
+    made = await service.new_generation("film")
+    await service.publish("film", made.generation, None)
+    limits = Limits(countries=("DE", "AT"))
+    token = split_token(sign_url(FILM, secrets.issuer, now=clock.now, limits=limits))[1]
+    assert await service.open_session(token, FILM, "198.51.100.7", "edge-1", country="AT")
+    for country in ("", "FR", "at"):
+        with pytest.raises(Problem) as refused:
+            await service.open_session(token, FILM, "198.51.100.7", "edge-1", country=country)
+        assert (refused.value.code, refused.value.limit) == ("limit", "country")
+
+
 # ---- listing and ending what a viewer watches
 
 
