@@ -100,3 +100,37 @@ async def test_what_one_viewer_watches_is_listed_and_ended_and_he_may_come_again
         assert (await viewer.get(viewer.segment_url(viewer.renditions()[0], 0))).status_code == 200
     assert system.sluice("revoke").returncode == 2
     assert system.sluice("revoke", "--viewer", "a", "viewer:b").returncode == 2
+
+
+async def test_a_link_delivers_as_many_bytes_as_it_says_to_all_its_sessions_together(
+    system: System, film: str
+) -> None:
+    async with AsyncExitStack() as stack:
+        probe = await stack.enter_async_context(Viewer(system.link(film)))
+        await probe.opened()
+        rendition = probe.renditions()[0]
+        sizes = [len(await probe.cipher(rendition, number)) for number in range(2)]
+        link = system.link(film, "--budget", str(sum(sizes)))
+        uses = [await stack.enter_async_context(Viewer(link, from_network(160 + n))) for n in range(2)]
+        for number, use in enumerate(uses):
+            await use.opened()
+            await use.cipher(rendition, number)
+        for use in uses:
+            answer = await use.get(use.segment_url(rendition, 2))
+            assert (answer.status_code, answer.json()["limit"]) == (403, "budget")
+
+
+@pytest.mark.browser
+async def test_a_link_bound_to_a_browser_plays_there_and_is_refused_on_another_ones_page(
+    system: System, film: str
+) -> None:
+    link = system.link(film, "--device")
+    async with chromium() as browser:
+        first, second = [Watching(await (await browser.new_context()).new_page()) for _ in range(2)]
+        await first.open(system.edges[0], link)
+        await first.plays_past(1.0)
+        await second.open(system.edges[0], link)
+        await second.until("() => document.querySelector('#stage').dataset.limit === 'device'")
+        assert "the browser that opened it first" in await second.page.locator("#sentence").inner_text()
+        await first.page.reload()
+        await first.plays_past(1.0)
