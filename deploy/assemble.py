@@ -202,6 +202,7 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
             edges=settings.public_bases,
             cors_origins=settings.cors_origins,
             framed_by=settings.framed_by,
+            token_name=settings.token_name,
             trusted_proxies=settings.trusted_proxies,
             stream_idle_s=settings.stream_idle,
             busy=Limits(settings.overload_lag, settings.overload_wait),

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from deploy.setting_types import (
     Addresses,
+    Attribute,
     Count,
     Database,
     Duration,
@@ -162,6 +163,9 @@ class Settings(BaseModel):
     )
     stream_idle: Duration = _row(
         "30s", "seconds", ("edge",), "after which a session that asks for nothing is not in use", ge=1, le=600
+    )
+    token_name: Attribute = _row(
+        "URISigningPackage", "", ("edge",), "what a token's attribute may be called besides URISigningPackage"
     )
     issuers: File | None = _row(None, "", ("keys",), "JSON file of further sites whose links are believed")
 

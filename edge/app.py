@@ -40,6 +40,7 @@ from edge.deliver.needs import Library, PaceGate
 from edge.deliver.open import Opening, OpensSessions
 from edge.deliver.patience import Patience
 from edge.deliver.playlist import Playlists
+from edge.deliver.renew import Renewals, RenewsTokens
 from edge.deliver.revocations import GivesRevocations, Revocations
 from edge.deliver.segment import Segments
 from edge.deliver.streams import IDLE_S, Streams
@@ -63,6 +64,7 @@ class EdgeSettings:
     edges: tuple[str, ...] = ()  # public URLs of all edges: the page may play from each of them
     cors_origins: tuple[str, ...] = ()  # sites whose pages may play from here, such as https://films.example
     framed_by: tuple[str, ...] = ()  # sites that may show the player page in a frame
+    token_name: str = path.TOKEN_NAME  # what a token's attribute may be called besides that
     trusted_proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For counts
     running_sessions_s: float = 900.0  # how old the revocation feed may be before running sessions stop
     stream_idle_s: float = IDLE_S  # without a request, after which a stream no longer counts
@@ -70,7 +72,7 @@ class EdgeSettings:
     start_wait_s: float = 10.0  # how long a starting worker waits for its first answers of keys
 
 
-class Keys(LendsKeys, OpensSessions, GivesRevocations, TakesActivity, Protocol):
+class Keys(LendsKeys, OpensSessions, RenewsTokens, GivesRevocations, TakesActivity, Protocol):
     """What an edge asks of the keys service; `keys.client.KeysClient` fits."""
 
 
@@ -169,6 +171,7 @@ class EdgeApp:
                 count=count,
                 turns=turns,
             ),
+            Renewals(authorizer, keys, patience, secure=secure, now=now, count=count),
             library,
             self.activity,
             self._limits,
@@ -176,6 +179,7 @@ class EdgeApp:
             node=settings.node,
             secure=secure,
             first_byte=watch,
+            token_name=settings.token_name,
             trusted_proxies=networks(settings.trusted_proxies),
             count=count,
         )

@@ -64,6 +64,7 @@ _TABLE: Final = (
     ("POST", "/v1/sessions", "open_session"),
     ("GET", "/v1/sessions", "sessions"),
     ("DELETE", "/v1/sessions", "end_sessions"),
+    ("POST", "/v1/renewals", "renew"),
     ("POST", "/v1/leases", "lease"),
     ("GET", "/v1/revocations", "revocations"),
     ("POST", "/v1/revocations", "revoke"),
@@ -120,6 +121,12 @@ class _Endpoints:
     async def end_sessions(self, request: Request) -> Response:
         self._access.admin(reading.proof(request))
         return _json({"ended": await self._service.end_sessions(request.query_params.get("viewer", ""))})
+
+    async def renew(self, request: Request) -> Response:
+        await self._access.node(reading.proof(request), "edge")
+        sent = await reading.body(request)
+        opened = await self._service.renew(reading.text(sent, "session_token"), reading.text(sent, "uri"))
+        return _json(opened.to_json(), 201)
 
     async def lease(self, request: Request) -> Response:
         await self._access.node(reading.proof(request), "edge")

@@ -24,7 +24,8 @@ LINK_PATTERN: Final = 512  # characters of a pattern a site may sign
 SESSION_PATTERN: Final = 4096  # of one that keys minted: it names every public edge host
 ENGINE_BYTES: Final = 1 << 20  # memory RE2 may use for one pattern
 
-_TOKEN = re.compile(rf"([:/?#\[\]@!$&'()*+,;=]){ATTRIBUTE}=([A-Za-z0-9_.-]*)([!$&'()*+,;=]?)")
+_RESERVED: Final = r"[:/?#\[\]@!$&'()*+,;=]"
+_DELIMITER: Final = "[!$&'()*+,;=]"
 _PARTS = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]*))?(/[^?#]*|)(\?[^#]*)?", re.I)
 _LEGAL = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -42,12 +43,13 @@ class BadContainer(ValueError):
     """A URI container of no known form, or with a pattern we do not run."""
 
 
-def split_token(uri: str) -> tuple[str, str]:
+def split_token(uri: str, attribute: str = ATTRIBUTE) -> tuple[str, str]:
     """The URI without its token, and the token ("" when there is none). ValueError when there are two."""
-    found = list(_TOKEN.finditer(uri))
+    name = re.escape(attribute)
+    found = list(re.finditer(f"({_RESERVED}){name}=([A-Za-z0-9_.-]*)({_DELIMITER}?)", uri))
     if not found:
         return uri, ""
-    if len(found) > 1 or uri.count(f"{ATTRIBUTE}=") > 1:
+    if len(found) > 1 or uri.count(f"{attribute}=") > 1:
         raise ValueError("two tokens in one URI")
     match = found[0]
     # Followed by a sub-delimiter, the token goes with that one; else with the character before it.
@@ -60,12 +62,15 @@ def canonical_uri(uri: str) -> str:
     if _CANONICAL.fullmatch(uri):
         return uri
     parts = _PARTS.fullmatch(uri)
-    if not parts or not _LEGAL.fullmatch(uri) or f"{ATTRIBUTE}=" in uri:
+    if not parts or not _LEGAL.fullmatch(uri):
         raise ValueError("not a plain http or https URI")
     scheme, host, port = parts[1].lower(), parts[2].lower(), (parts[3] or "").lstrip("0")
     authority = host if port in ("", _DEFAULT_PORT[scheme]) else f"{host}:{port}"
     path, query = (_ESCAPE.sub(_normal_escape, part or "") for part in (parts[4], parts[5]))
-    return f"{scheme}://{authority}{_without_dots(path)}{query}"
+    canonical = f"{scheme}://{authority}{_without_dots(path)}{query}"
+    if f"{ATTRIBUTE}=" in canonical:  # looked for last: escapes and dots may have hidden it
+        raise ValueError("a token in the URI")
+    return canonical
 
 
 def _normal_escape(match: re.Match[str]) -> str:

@@ -6,8 +6,9 @@ the `Trust` that tokens are verified with, and what a link's private claims say.
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from keys.cipher import CLAIM_KEY, BadWrap, Secret, open_claim
 from keys.claims import BAD_CLIENT_IP, BAD_SUBJECT
@@ -28,6 +29,7 @@ class LinkIssuer:
 
     issuer: Issuer
     viewer_key: Secret | None = field(default=None, repr=False)
+    jwks: str = ""  # where he publishes his keys (`keys.jwks_watch`); "": they are as configured
 
 
 def site_issuer(key: SigningKey, lifetime_s: int = LINK_LIFETIME_S) -> LinkIssuer:
@@ -38,24 +40,34 @@ def site_issuer(key: SigningKey, lifetime_s: int = LINK_LIFETIME_S) -> LinkIssue
 def configured_issuers(config: Mapping[str, Mapping[str, Any]]) -> list[LinkIssuer]:
     """Further issuers: `{iss: {"keys": [public JWK], "viewer_key"?: base64url, "max_lifetime_s"?: seconds}}`.
 
-    ValueError names the issuer whose entry is wrong.
+    Instead of `keys`, `"jwks": URL` says where the issuer publishes them as a JWK Set. ValueError names the
+    issuer whose entry is wrong.
     """
     return [_configured(iss, fields) for iss, fields in config.items()]
 
 
 def _configured(iss: str, fields: Mapping[str, Any]) -> LinkIssuer:
     try:
-        keys = tuple(VerifyKey.from_jwk(jwk) for jwk in fields["keys"])
+        source = _jwks_url(fields["jwks"]) if "jwks" in fields else ""
+        keys = () if source else tuple(VerifyKey.from_jwk(jwk) for jwk in fields["keys"])
         lifetime_s = int(fields.get("max_lifetime_s", LINK_LIFETIME_S))
         hidden = fields.get("viewer_key")
         viewer_key = Secret(b64url_decode(hidden)) if hidden is not None else None
-        if iss == SESSION_ISSUER or not 0 < len(iss) <= MAX_ISSUER or not keys or lifetime_s <= 0:
+        if iss == SESSION_ISSUER or not 0 < len(iss) <= MAX_ISSUER or not (keys or source) or lifetime_s <= 0:
             raise ValueError("a name of its own, a key and a positive lifetime are needed")
         if viewer_key is not None and len(viewer_key) != CLAIM_KEY:
             raise ValueError(f"a viewer key is {CLAIM_KEY} bytes")
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise ValueError(f"issuer {iss}: {type(exc).__name__} {exc}") from exc
-    return LinkIssuer(Issuer(iss, "link", keys, lifetime_s), viewer_key)
+    return LinkIssuer(Issuer(iss, "link", keys, lifetime_s), viewer_key, source)
+
+
+def _jwks_url(text: str) -> str:
+    parts = urlsplit(text)
+    here = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if not parts.hostname or not (parts.scheme == "https" or (here and parts.scheme == "http")):
+        raise ValueError("jwks is an https:// address")
+    return text
 
 
 class Issuers:
@@ -66,6 +78,12 @@ class Issuers:
         self._sessions = sessions
         self._session_lifetime_s = longest_session_s + CLOCK_SLACK_S
         self.longest_link_s = max((link.issuer.max_lifetime_s for link in self._links.values()), default=0)
+
+    def set_keys(self, iss: str, keys: tuple[VerifyKey, ...]) -> tuple[VerifyKey, ...]:
+        """From now on these are the keys of a link issuer; those it had before."""
+        link = self._links[iss]
+        self._links[iss] = replace(link, issuer=replace(link.issuer, keys=keys))
+        return link.issuer.keys
 
     def trust(self, now: float) -> Trust:
         """Whom to believe at `now`."""

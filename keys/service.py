@@ -17,11 +17,12 @@ from typing import Any, Final
 
 from keys import revocation
 from keys.access import Access, node_key
-from keys.claims import Refused
+from keys.claims import VERIFIED, Refused, log_fields
 from keys.container import Matcher, canonical_uri
 from keys.feed import RevocationFeed
 from keys.hierarchy import Hierarchy
 from keys.issuers import Issuers, LinkIssuer, site_issuer
+from keys.jwks_watch import JwksWatch
 from keys.jws import VerifyKey
 from keys.keyring import Keyring
 from keys.leases import Lease, NewGeneration, OpenedSession
@@ -35,11 +36,14 @@ from keys.revocation import Entry, Feed
 from keys.secrets import Secrets
 from keys.sessions import Activity, Rules, Session
 from keys.stores import Stores
+from keys.tokens import renewed
 
 COUNTERS: Final[Mapping[str, str]] = {
     "keys_sessions_opened": "sessions opened",
     "keys_sessions_repeated": "openings answered with the session opened moments ago",
     "keys_sessions_refused": "openings refused",
+    "keys_renewals": "session tokens renewed",
+    "keys_renewals_refused": "renewals refused",
     "keys_leases": "leases given",
     "keys_leases_refused": "leases refused",
     "keys_revocations": "revocations made by an operator",
@@ -68,6 +72,7 @@ class KeysService:
         signing: Keyring,
         opener: Opener,
         lender: Lender,
+        jwks: JwksWatch,
         now: Callable[[], float],
         count: Callable[[str], None],
     ) -> None:
@@ -79,6 +84,7 @@ class KeysService:
         self._signing = signing
         self._opener = opener
         self._lender = lender
+        self._jwks = jwks
         self._now = now
         self._count = count
 
@@ -105,6 +111,7 @@ class KeysService:
         hierarchy = Hierarchy(secrets.root_key, stores.keys)
         signing = await hierarchy.session_keyring(now())
         feed = RevocationFeed(stores.revocations, now)
+        issuers = tuple(issuers)
         book = Issuers([site_issuer(secrets.issuer), *issuers], signing, rules.maximum_s)
         matcher = Matcher()
         bucket_key = await hierarchy.bucket_key(now())
@@ -124,6 +131,7 @@ class KeysService:
             signing=signing,
             opener=opener,
             lender=lender,
+            jwks=JwksWatch(book, {i.issuer.iss: i.jwks for i in issuers if i.jwks}, time.monotonic),
             now=now,
             count=count,
         )
@@ -132,6 +140,7 @@ class KeysService:
         """Background work until cancelled: the revocation feed and housekeeping."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._feed.run())
+            tasks.create_task(self._jwks.run())
             tasks.create_task(self._keep_house())
 
     async def _keep_house(self) -> None:
@@ -173,7 +182,8 @@ class KeysService:
                 token, uri, client_ip, edge, cookies=cookies, country=country
             )
         self._count("keys_sessions_opened" if new else "keys_sessions_repeated")
-        log.info("session %s asset=%s edge=%s new=%s", opened.sid, opened.asset, edge, new)
+        said = log_fields(VERIFIED)
+        log.info("session %s asset=%s edge=%s new=%s %s", opened.sid, opened.asset, edge, new, said)
         return opened
 
     async def lease(self, session_token: str, uri: str) -> Lease:
@@ -182,6 +192,16 @@ class KeysService:
             lease = await self._lender.lease(session_token, uri)
         self._count("keys_leases")
         return lease
+
+    async def renew(self, session_token: str, uri: str) -> OpenedSession:
+        """The token that follows this one of a running session (RFC 9246 §3). Problem when there is none."""
+        with self._counting_refusals("keys_renewals_refused"):
+            claims, session = await self._lender.running(session_token, uri)
+            if claims.renewal is None:
+                raise Problem("forbidden", detail="a token that is not to be renewed")
+            token = renewed(self._opener.signing.active, claims, ends=session.expires, now=self._now())
+        self._count("keys_renewals")
+        return OpenedSession(token, session.sid, session.asset, session.generation, session.expires)
 
     @contextmanager
     def _counting_refusals(self, counter: str) -> Iterator[None]:
@@ -304,6 +324,7 @@ class KeysService:
 
     async def trust(self) -> dict[str, Any]:
         """Whom nodes believe: issuers of tokens, packagers of digest lists, nodes; and our clock."""
+        await self._jwks.refresh_soon()  # nodes ask early for the sake of a key they do not know
         now = self._now()
         nodes = await self._stores.nodes.all()
         return {

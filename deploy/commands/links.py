@@ -27,7 +27,7 @@ FIRST: Final = "*"  # --download without a name
 NARROW: Final = 140  # columns below which `sluice sessions` leaves out what can be missed
 LOOK_BACK_S: Final = 7 * 24 * 3600
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
-_TOKEN: Final = re.compile(r"URISigningPackage=([^/?#&]+)")
+_TOKEN: Final = re.compile(r"[;?&][A-Za-z0-9_]+=([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)(?=[/?#&]|$)")
 _KINDS: Final = {"session": "sid", "link": "lid", "viewer": "viewer", "asset": "asset", "kid": "kid"}
 
 

@@ -25,7 +25,7 @@ def cookies_in(headers: Mapping[bytes, bytes]) -> tuple[str, ...]:
     return tuple(value.decode() for name, value in found if name.decode() == _name(value.decode()))[:MOST]
 
 
-def set_cookie(value: str, lasts_s: int, *, secure: bool) -> tuple[bytes, bytes]:
+def device_cookie(value: str, lasts_s: int, *, secure: bool) -> tuple[bytes, bytes]:
     """The header that gives a browser its cookie."""
     text = f"sluice_{_name(value)}={value}; Max-Age={lasts_s}; Path=/; HttpOnly; SameSite=Lax"
     return b"set-cookie", (text + ("; Secure" if secure else "")).encode()

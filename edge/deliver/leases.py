@@ -99,7 +99,11 @@ class Leases:
         """The lease of a session whose token was verified for `uri`. A Problem when keys gives none."""
         held = self._held.get(sid)
         if held is not None and self._clock() < self._end(held):
-            held.used = self._clock()
+            held.used, held.token, held.uri = (
+                self._clock(),
+                token,
+                uri,
+            )  # the newest token: one may be renewed
             return held.lease
         refused = self._refused.get(sid)
         if refused is not None and self._clock() < refused[1]:
@@ -205,7 +209,7 @@ class Leases:
         self.forget(sid)
         if self._shelf is not None:
             self._shelf.forget(sid)
-        if len(self._refused) < MOST_REFUSALS:
+        if problem.code != "expired" and len(self._refused) < MOST_REFUSALS:  # a renewed token may follow
             self._refused[sid] = (problem, now + REFUSED_FOR_S)
 
     def _end(self, held: _Held) -> float:

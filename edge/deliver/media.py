@@ -27,6 +27,7 @@ from edge.deliver.needs import Library
 from edge.deliver.open import Opening
 from edge.deliver.path import Kind, Route
 from edge.deliver.playlist import Playlists
+from edge.deliver.renew import Renewals
 from edge.deliver.segment import Segments
 from keys.leases import Lease
 from keys.limits import NO_LIMITS
@@ -59,6 +60,7 @@ class Media:
         playlists: Playlists,
         segments: Segments,
         downloads: Downloads,
+        renewals: Renewals,
         library: Library,
         activity: Activity,
         limits: LinkLimits,
@@ -67,15 +69,20 @@ class Media:
         node: str,
         secure: bool,
         first_byte: FirstByte,
+        token_name: str = path.TOKEN_NAME,
         trusted_proxies: Sequence[Network] = (),
         count: Count = ignore,
     ) -> None:
-        """`node` is the edge's name in Cache-Status; `secure`: viewers reach it by https."""
+        """`node` is the edge's name in Cache-Status; `secure`: viewers reach it by https.
+
+        `token_name` is what a token's attribute may be called besides the name RFC 9246 gives it.
+        """
         self._authorizer = authorizer
         self._opening = opening
         self._playlists = playlists
         self.segments = segments
         self._downloads = downloads
+        self._renewals = renewals
         self._library = library
         self._activity = activity
         self._limits = limits
@@ -83,6 +90,7 @@ class Media:
         self._node = node
         self._common = common(secure=secure)
         self._first_byte = first_byte
+        self._token_name = token_name
         self._trusted = trusted_proxies
         self._count = count
 
@@ -114,7 +122,8 @@ class Media:
     ) -> int:
         if request.method not in (*ASKING, LEAVING):
             raise Problem("method_not_allowed" if request.method in KNOWN else "not_implemented")
-        route = path.parse(scope["raw_path"], scope["query_string"])
+        cookies = request.headers.get(b"cookie", b"")
+        route = path.parse(scope["raw_path"], scope["query_string"], cookies, self._token_name)
         if (request.method == LEAVING) != (route.kind is Kind.LEAVE):
             raise Problem("method_not_allowed")
         if route.kind is Kind.LINK:
@@ -123,6 +132,10 @@ class Media:
             held = await self._authorizer.download(route, request.client)
             if held is None:
                 return await self._whole(await self._opening.download(route, request), request, send, extra)
+            again = await self._renewals.redirect(route)
+            if again is not None:
+                return await self._whole(again, request, send, extra)
+            extra = [*extra, *await self._renewals.headers(route)]
         else:
             held = await self._authorizer.session(route, request.client)
         lease = held

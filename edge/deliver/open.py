@@ -15,14 +15,17 @@ from edge.deliver.admission import Admission, TooBusy
 from edge.deliver.answer import Answer, Request
 from edge.deliver.authorize import Authorizer
 from edge.deliver.clients import nowhere
+from edge.deliver.cors import Headers
 from edge.deliver.counters import Count, ignore
-from edge.deliver.device import cookies_in, set_cookie
+from edge.deliver.device import cookies_in, device_cookie
 from edge.deliver.disposition import attachment
 from edge.deliver.headers import FILE_TYPE, PLAYLIST_TYPE, unstored
-from edge.deliver.path import TOKEN_NAME, Route
+from edge.deliver.path import Route
 from edge.deliver.patience import Patience
+from edge.deliver.renew import in_query, set_cookie
 from keys.leases import OpenedSession
 from keys.problems import Problem
+from keys.renewal import REDIRECT
 
 PROTECTION: Final = "aes"
 ASKED_AT_ONCE: Final = 8  # of a crowd: keys then answers one after the other, and not all of them too late
@@ -82,20 +85,35 @@ class Opening:
                 (b"content-disposition", attachment(route.file, route.file)),
             ]
             return Answer(200, [*unstored(FILE_TYPE), *kept], length_known=False)
-        return await self._redirect(route, request, route.file)
+        renewal = (await self._authorizer.claims(route)).renewal
+        if renewal is None:
+            return await self._redirect(route, request, route.file)
+        opened = await self._opened(route, request)
+        token, bound = opened.session_token, self._bound(opened)
+        if renewal.by == REDIRECT:
+            return Answer(302, [(b"location", in_query(route, token)), *bound, *unstored()])
+        carried = set_cookie(route, renewal, token, secure=self._secure)
+        return Answer(302, [(b"location", route.path.encode("ascii")), *carried, *bound, *unstored()])
 
     async def _redirect(self, route: Route, request: Request, place: str) -> Answer:
         """302 to a place of the asset under the session's token."""
+        opened = await self._opened(route, request)
+        target = f"{route.path[:2]};{route.token_name}={opened.session_token}/{route.asset}/{place}"
+        return Answer(302, [(b"location", target.encode("ascii")), *self._bound(opened), *unstored()])
+
+    def _bound(self, opened: OpenedSession) -> Headers:
+        """The cookie of a link that is good in one browser only."""
+        if not opened.cookie:
+            return []
+        lasts_s = max(1, int(opened.cookie_until - self._now()))
+        return [device_cookie(opened.cookie, lasts_s, secure=self._secure)]
+
+    async def _opened(self, route: Route, request: Request) -> OpenedSession:
         opened = await self._open(route, request)
         if opened.asset != route.asset:
             raise Problem("bad_upstream", detail="keys opened a session of another asset")
         self._count("sessions_opened", 1)
-        target = f"{route.path[:2]};{TOKEN_NAME}={opened.session_token}/{route.asset}/{place}"
-        headers = [(b"location", target.encode("ascii")), *unstored()]
-        if opened.cookie:
-            lasts_s = max(1, int(opened.cookie_until - self._now()))
-            headers.append(set_cookie(opened.cookie, lasts_s, secure=self._secure))
-        return Answer(302, headers)
+        return opened
 
     async def _open(self, route: Route, request: Request) -> OpenedSession:
         return await self._patience.wait(self._ask(route, request))

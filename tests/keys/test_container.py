@@ -84,7 +84,6 @@ NO_URI = [
     "http://edge/a\\b",
     "http://edge/ä",
     "http://edge:80a/",
-    "http://edge/v;URISigningPackage=J/film",
     "http://edge/<x>",
     "//edge/v",
     "http://edge/\udce4",
@@ -95,6 +94,12 @@ NO_URI = [
 def test_what_is_no_plain_uri_is_refused(uri: str) -> None:
     with pytest.raises(ValueError, match="not a plain"):
         canonical_uri(uri)
+
+
+@pytest.mark.parametrize("path", ["v;URISigningPackage=J/film", "v;URI%53igningPackage=J/film"])
+def test_t3_a_uri_that_still_holds_a_token_is_refused_however_it_is_escaped(path: str) -> None:
+    with pytest.raises(ValueError, match="a token"):
+        canonical_uri(f"http://edge/{path}")
 
 
 @given(

@@ -42,6 +42,8 @@ class Client:
     async def get(self, target: str, **headers: str) -> Answer:
         """One GET. Broken or OSError when it is not answered whole."""
         self.moved.clear()
+        if self.streams is not None and self.streams[0].at_eof():
+            self.close()  # the server ended it while nothing was asked: idle for too long
         if self.streams is None:
             self.streams = await asyncio.open_connection(self.host, self.port, limit=LIMIT)
         reader, writer = self.streams

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from deploy.bench.jobs import crowd, herd, idle, layers, plain, segments, small
+from deploy.bench.jobs import crowd, herd, idle, layers, overload, plain, segments, small
 from deploy.bench.rig import Rig
 from deploy.bench.rows import Row
 
@@ -15,4 +15,5 @@ JOBS: Final[dict[str, Callable[[Rig], Awaitable[list[Row]]]]] = {
     "herd": herd.run,
     "idle": idle.run,
     "layers": layers.run,
+    "overload": overload.run,
 }

@@ -7,7 +7,7 @@ import pytest
 
 from edge.deliver.clients import nowhere
 from edge.deliver.countries import Countries
-from edge.deliver.device import MOST, cookies_in, set_cookie
+from edge.deliver.device import MOST, cookies_in, device_cookie
 from keys import Limits
 from tests.edge.parts import MemoryKeys, World, world
 from tests.support.countries import write_countries
@@ -18,7 +18,7 @@ PATHS = ("main.m3u8", "720p/index.m3u8", "720p/key/0", "720p/init.mp4", "720p/0.
 
 def pair(value: str) -> bytes:
     """The cookie as a browser sends it back."""
-    return set_cookie(value, 60, secure=False)[1].partition(b";")[0]
+    return device_cookie(value, 60, secure=False)[1].partition(b";")[0]
 
 
 def test_a_browser_sends_back_what_it_was_given_among_whatever_else() -> None:
@@ -33,7 +33,7 @@ def test_a_browser_sends_back_what_it_was_given_among_whatever_else() -> None:
 
 @pytest.mark.parametrize("secure", [False, True])
 def test_the_cookie_is_out_of_scripts_reach_and_of_this_site_alone(secure: bool) -> None:
-    name, value = set_cookie(COOKIE, 3600, secure=secure)
+    name, value = device_cookie(COOKIE, 3600, secure=secure)
     assert name == b"set-cookie"
     assert {b"Max-Age=3600", b"Path=/", b"HttpOnly", b"SameSite=Lax"} <= set(value.split(b"; "))
     assert (b"Secure" in value) is secure
