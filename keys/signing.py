@@ -217,7 +217,7 @@ def _renewal(url: str, by: str, extend_s: int) -> dict[str, int]:
     path = urlsplit(url).path
     if by not in WAYS or not _DOWNLOAD.fullmatch(path):
         raise ValueError(f"a download's token is renewed by {' or '.join(WAYS)}; a stream's lasts")
-    return Renewal(WAYS[by], _seconds(extend_s, "renew_s"), path.count("/")).claims()
+    return Renewal(WAYS[by], _seconds(extend_s, "renew_s"), len(path.split("/")) - 1).claims()
 
 
 def _pace(pace: Mapping[str, float]) -> dict[str, float]:
