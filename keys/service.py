@@ -34,7 +34,7 @@ from keys.pace import Pace
 from keys.problems import Problem
 from keys.revocation import Entry, Feed
 from keys.secrets import Secrets
-from keys.sessions import Activity, Rules
+from keys.sessions import Activity, Rules, Session
 from keys.stores import Stores
 from keys.tokens import renewed
 
@@ -114,11 +114,13 @@ class KeysService:
         issuers = tuple(issuers)
         book = Issuers([site_issuer(secrets.issuer), *issuers], signing, rules.maximum_s)
         matcher = Matcher()
-        opener = Opener(stores.sessions, stores.keys, feed, book, signing, hosts, rules, now, matcher)
         bucket_key = await hierarchy.bucket_key(now())
+        opener = Opener(
+            stores.sessions, stores.keys, feed, book, signing, hosts, rules, now, matcher, bucket_key
+        )
         site_pace = within_limits(pace or Pace())
         lender = Lender(
-            stores.sessions, stores.keys, hierarchy, feed, book, bucket_key, site_pace, now, matcher
+            stores.sessions, stores.keys, hierarchy, feed, book, bucket_key, site_pace, now, matcher, rules
         )
         return cls(
             stores=stores,
@@ -160,11 +162,25 @@ class KeysService:
 
     # ---- sessions
 
-    async def open_session(self, token: str, uri: str, client_ip: str, edge: str) -> OpenedSession:
-        """Open the session a link is good for. Problem forbidden, expired, limit or revoked else."""
+    async def open_session(
+        self,
+        token: str,
+        uri: str,
+        client_ip: str,
+        edge: str,
+        *,
+        cookies: Sequence[str] = (),
+        country: str = "",
+    ) -> OpenedSession:
+        """Open the session a link is good for. Problem forbidden, expired, limit or revoked else.
+
+        `cookies` and `country` are what the edge knows of the browser (`keys.limits`).
+        """
         _check_address(client_ip)
         with self._counting_refusals("keys_sessions_refused"):
-            opened, new = await self._opener.open(token, uri, client_ip, edge)
+            opened, new = await self._opener.open(
+                token, uri, client_ip, edge, cookies=cookies, country=country
+            )
         self._count("keys_sessions_opened" if new else "keys_sessions_repeated")
         said = log_fields(VERIFIED)
         log.info("session %s asset=%s edge=%s new=%s %s", opened.sid, opened.asset, edge, new, said)
@@ -204,10 +220,27 @@ class KeysService:
         told = {sid: replace(activity, at=min(activity.at, now)) for sid, activity in seen.items()}
         await self._stores.sessions.add_activity(edge, told)
 
-    async def sessions(self, live_within_s: float) -> list[dict[str, Any]]:
-        """The sessions active within that many seconds, the latest first."""
+    async def sessions(self, live_within_s: float, viewer: str | None = None) -> list[dict[str, Any]]:
+        """The sessions active within that many seconds, the latest first: of everybody, or of one viewer."""
         now = self._now()
-        return [seen.to_json(now) for seen in await self._stores.sessions.seen_since(now - live_within_s)]
+        found = await self._stores.sessions.seen_since(now - live_within_s, viewer)
+        return [seen.to_json(now) for seen in found]
+
+    async def end_sessions(self, viewer: str) -> list[str]:
+        """End the sessions a viewer has now; their IDs. His links stay good: he may come again."""
+        if not 0 < len(viewer) <= MAX_VALUE:
+            raise Problem("bad_request", "Say whose sessions: viewer, an ID.")
+        now = self._now()
+        ended = await self._stores.sessions.revoke_viewer(viewer, now)
+        await self._tell_ended(ended, now)
+        self._count("keys_revocations")
+        log.info("ended sessions=%d of one viewer", len(ended))
+        return [session.sid for session in ended]
+
+    async def _tell_ended(self, ended: Sequence[Session], now: float) -> None:
+        until = max((session.expires for session in ended), default=0)
+        await self._stores.revocations.add([(revocation.SID, session.sid) for session in ended], until, now)
+        await self._feed.refresh()
 
     async def live_sessions(self, within_s: float) -> int:
         """How many sessions were active within that many seconds."""
@@ -270,10 +303,7 @@ class KeysService:
         asset, now = asset_id(asset), self._now()
         await self._stores.keys.delete_asset(DEFAULT_TENANT, asset)
         ended = await self._stores.sessions.revoke_asset(DEFAULT_TENANT, asset, now)
-        until = max((session.expires for session in ended), default=0)
-        names = [(revocation.SID, session.sid) for session in ended]
-        await self._stores.revocations.add(names, until, now)
-        await self._feed.refresh()
+        await self._tell_ended(ended, now)
         log.info("deleted asset=%s sessions=%d", asset, len(ended))
 
     # ---- nodes

@@ -17,6 +17,7 @@ from deploy.commands.output import print_table, width
 from deploy.running import NotRunning, find
 from keys import secrets as secret_files
 from keys.container import ATTRIBUTE
+from keys.limits import Limits
 from keys.names import asset_id
 from keys.problems import Problem
 from keys.renewal import WAYS
@@ -38,6 +39,14 @@ _KINDS: Final = {"session": "sid", "link": "lid", "viewer": "viewer", "asset": "
 @click.option("--for", "length", default="6h", metavar="DURATION", help="How long it then plays. [6h]")
 @click.option("--viewer", help="Who watches: an ID of yours, hidden in the link.")
 @click.option("--once", is_flag=True, help="Good for one opening.")
+@click.option(
+    "--streams", type=int, metavar="N", help="Plays on so many devices at once. [the site's setting]"
+)
+@click.option("--opens", type=int, metavar="N", help="Opens at most so many sessions a minute. [the site's]")
+@click.option("--budget", metavar="SIZE", help="Delivers at most so many bytes in all, such as 20G.")
+@click.option("--speed", metavar="SIZE", help="Delivers at most so many bytes a second, such as 2M.")
+@click.option("--country", metavar="CODES", help="Good in these countries only, such as DE,AT. [needs geoip]")
+@click.option("--device", is_flag=True, help="Good only in the browser that opens it first.")
 @click.option("--ip", metavar="CIDR", help="Good from this network only.")
 @click.option("--edge", metavar="URL", help="Edge to use; otherwise the first that runs.")
 @click.option(
@@ -62,6 +71,12 @@ def link(
     length: str,
     viewer: str | None,
     once: bool,
+    streams: int | None,
+    opens: int | None,
+    budget: str | None,
+    speed: str | None,
+    country: str | None,
+    device: bool,
     ip: str | None,
     edge: str | None,
     download: str | None,
@@ -73,6 +88,7 @@ def link(
 ) -> int:
     """Print a signed link to ASSET.
 
+    Streams are counted for the viewer, over all his links; without --viewer for the link.
     A download's link is for browsers, curl, or `sluice fetch`.
     """
     if download and watch:
@@ -102,9 +118,24 @@ def link(
         renew=renew,
         renew_s=renew_s,
         attribute=token_name,
+        limits=_limits(
+            streams=streams,
+            opens=opens,
+            budget=parsed(units.size_bytes, budget, "budget") if budget else None,
+            speed=parsed(units.size_bytes, speed, "speed") if speed else None,
+            countries=tuple(country.upper().split(",")) if country else (),
+            device=device,
+        ),
     )
     click.echo(page_link(edges[0], signed) if watch else signed)
     return 0
+
+
+def _limits(**wanted: Any) -> Limits:
+    try:
+        return Limits(**wanted)
+    except ValueError as error:
+        raise Problem("bad_request", f"This link cannot be made: {error}.") from error
 
 
 def make_link(data: Path, asset: str, edges: list[str], *, download: str | None = None, **how: Any) -> str:
@@ -126,11 +157,24 @@ def page_link(edge: str, signed: str) -> str:
 
 
 @click.command()
-@click.argument("what")
+@click.argument("what", required=False)
+@click.option(
+    "--viewer", help="End the sessions this viewer has now. His links stay good: he may come again."
+)
 @data_option
-def revoke(what: str, data: Path) -> int:
-    """Take back WHAT: a session or link ID, a link itself, viewer:ID or asset:ID."""
+def revoke(what: str | None, viewer: str | None, data: Path) -> int:
+    """Take back WHAT: a session or link ID, a link itself, viewer:ID or asset:ID.
+
+    viewer:ID takes back all his links too; --viewer ID only ends what he watches now.
+    """
+    if (what is None) == (viewer is None):
+        raise click.UsageError("Say what to take back, or whose sessions to end with --viewer.")
     with Operator(data) as operator:
+        if viewer is not None:
+            ended = operator.keys("DELETE", "/v1/sessions", params={"viewer": viewer})["ended"]
+            click.echo(f"ended {len(ended)} session{'' if len(ended) == 1 else 's'} of {viewer}", err=True)
+            return 0
+        assert what is not None, "asked above"
         for kind, value in targets(operator, what):
             operator.keys("POST", "/v1/revocations", json={"kind": kind, "value": value})
             click.echo(f"revoked {kind} {value}", err=True)
@@ -155,10 +199,11 @@ def targets(operator: Operator, what: str) -> list[tuple[str, str]]:
 
 
 @click.command()
+@click.option("--viewer", help="Of this viewer only.")
 @click.option("--all", "everything", is_flag=True, help="Sessions of the last week too, not only live ones.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON list on stdout.")
 @data_option
-def sessions(everything: bool, as_json: bool, data: Path) -> int:
+def sessions(viewer: str | None, everything: bool, as_json: bool, data: Path) -> int:
     """List who watches what. An edge tells of a session within five seconds.
 
     A narrow terminal leaves out addresses and requests; --json has everything.
@@ -166,7 +211,8 @@ def sessions(everything: bool, as_json: bool, data: Path) -> int:
     within = LOOK_BACK_S if everything else LIVE_S
     now = time.time()
     with Operator(data) as operator:
-        found = operator.keys("GET", f"/v1/sessions?live_within_s={within}")["sessions"]
+        asked = {"live_within_s": within} | ({"viewer": viewer} if viewer is not None else {})
+        found = operator.keys("GET", "/v1/sessions", params=asked)["sessions"]
         if as_json:
             click.echo(json.dumps(found))
             return 0
