@@ -26,9 +26,11 @@ from deploy.layout import Layout
 from deploy.settings import Settings
 from keys import secrets as secret_files
 from keys.client import KeysClient, node_credential
+from keys.problems import Problem
 
 if TYPE_CHECKING:
     from edge.deliver.pace_ledger import PaceStore
+    from keys.root_keys import RootKeys
 
 Resource = AbstractAsyncContextManager[object]
 Made = TypeVar("Made")
@@ -50,11 +52,13 @@ async def build_keys(settings: Settings) -> ASGIApp:
     layout = Layout(settings)
     layout.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
     secrets = _usable(lambda: secret_files.load_or_create(layout.secrets))
+    root, root_end = await _root_keys(settings, layout, secrets)
     further = _usable(lambda: configured_issuers(_json(settings.issuers)))
     counters = Counters(layout.keys / "counters", 0, COUNTERS, "sluice_", gauges.KEYS)
     service = await KeysService.start(
         await Stores.open(settings.keys_database or f"sqlite:///{layout.keys / 'keys.db'}"),
         secrets,
+        root=root,
         hosts=settings.public_bases,
         issuers=further,
         rules=Rules(settings.opens_per_minute, int(settings.session_limit)),
@@ -63,7 +67,7 @@ async def build_keys(settings: Settings) -> ASGIApp:
     )
     counters.set("keys_start_time_seconds", int(time.time()))
     seen = gauges.live_sessions_into(counters, service.live_sessions)
-    return with_resources(create_app(service, counters.render), [seen])
+    return with_resources(create_app(service, counters.render), [*root_end, seen])
 
 
 async def build_origin(settings: Settings) -> ASGIApp:
@@ -111,7 +115,7 @@ async def build_origin(settings: Settings) -> ASGIApp:
         [
             _closing(catalogue.close),
             keys,
-            enrolling(keys, node, _token(layout, secret_files.JOIN_TOKEN)),
+            enrolling(keys, node, _token(layout, secret_files.ORIGIN_TOKEN)),
         ],
     )
 
@@ -126,7 +130,7 @@ async def build_admin(settings: Settings) -> ASGIApp:
         keys=KeysClient(settings.keys, lambda: token),
         origin_url=settings.origin,
         admin_token=token,
-        issuer=_usable(lambda: secret_files.read_issuer(layout.secrets / secret_files.ISSUER)),
+        issuer=lambda: secret_files.read_issuer(layout.secrets / secret_files.ISSUER),
         edges=settings.public_bases,
         port_base=settings.port_base,
     )
@@ -146,6 +150,7 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
     from edge.cache.upstream import OriginClient
     from edge.deliver.admission import Limits
     from edge.deliver.first_byte import NAME as FIRST_BYTE
+    from edge.deliver.keys_clock import KeysClock
     from edge.deliver.lease_shelf import LeaseShelf
     from edge.deliver.pace import PaceGate
     from edge.deliver.trust import TrustedTokens
@@ -156,13 +161,14 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
     counters = Counters(
         counters_of(layout, index), worker, edge_counters(), "sluice_edge_", gauges.EDGE, edge_histograms()
     )
-    keys = KeysClient(settings.keys, node_credential(node, time.time))
+    keys_clock = KeysClock(time.time, time.monotonic)
+    keys = KeysClient(settings.keys, node_credential(node, keys_clock.time))
     trusted = TrustedTokens(keys, now=time.time, clock=time.monotonic)
     store = RedisSlices(settings.redis, count=counters.count) if settings.redis != "none" else None
     memory = _usable(lambda: open_memory(layout.l1(index), settings.l1_memory, count=counters.count))
     origin = OriginClient(
         settings.origin,
-        lambda: node.bearer("origin", time.time()),
+        lambda: node.bearer("origin", keys_clock.time()),
         outage=SharedOutage(layout.edge(index) / "origin.outage"),
         count=counters.count,
     )
@@ -176,7 +182,7 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
         count=counters.count,
     )
     pace_store, pace_end = _pace_store(settings)
-    pace = PaceGate(pace_store, now=time.time, count=counters.count)
+    pace = PaceGate(pace_store, now=keys_clock.time, count=counters.count)
     readings: dict[str, gauges.Reading] = {
         "workers": lambda: 1,
         "workers_wanted": lambda: settings.workers or len(os.sched_getaffinity(0)),
@@ -186,6 +192,7 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
         "l2_up": lambda: store is not None and store.up,
         "origin_up": lambda: origin.up,
         "revocation_feed_age_seconds": lambda: app.revocations.age_s(),  # noqa: PLW0108 - app is made below
+        "clock_skew_seconds": lambda: abs(keys_clock.skew_s()),
     }
     app = EdgeApp(
         EdgeSettings(
@@ -209,6 +216,7 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
         observe=counters.observer(FIRST_BYTE),
         shelf=LeaseShelf(leases) if leases is not None else None,
         origin=origin,
+        keys_clock=keys_clock,
         resources=[
             keys,
             library,
@@ -256,6 +264,25 @@ def with_resources(app: Starlette, resources: Sequence[Resource]) -> Starlette:
 
     app.router.lifespan_context = lifespan
     return app
+
+
+async def _root_keys(
+    settings: Settings, layout: Layout, secrets: secret_files.Secrets
+) -> tuple["RootKeys", list[Resource]]:
+    """Who keeps the root key, and what closes it. What files wrapped before a move, files still open."""
+    from keys.root_keys import Moved
+    from keys.root_transit import TransitRootKeys
+
+    if not settings.kms:
+        return secrets.root, []
+    token = layout.secrets / secret_files.KMS_TOKEN
+    _usable(lambda: secret_files.read_token(token, shortest=1))
+    kms = _usable(lambda: TransitRootKeys(settings.kms, lambda: secret_files.read_token(token, shortest=1)))
+    try:
+        await kms.newest()
+    except (ValueError, Problem) as error:
+        raise SettingError(f"kms: {settings.kms}: {error}") from error
+    return Moved(kms, [secrets.root]), [contextlib.aclosing(kms)]
 
 
 def _pace_store(settings: Settings) -> tuple["PaceStore", list[Resource]]:

@@ -72,6 +72,10 @@ def _node_name(value: str) -> str:
     return value
 
 
+def _transit_key(value: str) -> str:
+    return _far(value) if re.fullmatch(r"https?://[^/?#]+/v1/[^?#]+", value) or not value else _address(value)
+
+
 def _far(value: str) -> str:
     """Nodes show bearers to each other, so off this machine they speak TLS only (DESIGN 9)."""
     if value.startswith("http://") and not is_loopback(value):
@@ -104,6 +108,7 @@ Addresses = Annotated[tuple[Annotated[str, AfterValidator(_address)], ...], _wor
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], _words, "networks"]
 Redis = Annotated[str, AfterValidator(_redis), "redis"]
 Database = Annotated[str, AfterValidator(_database), "database"]
+TransitKey = Annotated[str, AfterValidator(_transit_key), "address"]
 Program = Annotated[str, AfterValidator(_program), "program"]
 Port = Annotated[int, Field(ge=1, le=65_000), "port"]
 Level = Annotated[Literal["debug", "info", "warning", "error"], "choice"]

@@ -29,6 +29,7 @@ from deploy.setting_types import (
     Size,
     Switch,
     Text,
+    TransitKey,
 )
 
 ALL: Final = ("keys", "origin", "admin", "edge")
@@ -151,6 +152,12 @@ class Settings(BaseModel):
     session_limit: Duration = _row("12h", "seconds", ("keys",), "longest session any link may open", ge=60)
     opens_per_minute: Count = _row(30, "sessions", ("keys",), "sessions one link may open in a minute", ge=1)
     issuers: File | None = _row(None, "", ("keys",), "JSON file of further sites whose links are believed")
+    kms: TransitKey = _row(
+        "",
+        "",
+        ("keys",),
+        "transit key (Vault, OpenBao) that keeps the root key; otherwise in secrets/root.key",
+    )
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

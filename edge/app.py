@@ -30,6 +30,7 @@ from edge.deliver.cors import Cors
 from edge.deliver.counters import Count, ignore
 from edge.deliver.download import Downloads
 from edge.deliver.headers import cache_status, common
+from edge.deliver.keys_clock import KeysClock
 from edge.deliver.leases import Leases, LendsKeys, Shelf
 from edge.deliver.media import Media
 from edge.deliver.needs import Library, PaceGate
@@ -85,14 +86,16 @@ class EdgeApp:
         observe: first_byte.Observe = first_byte.ignore,
         shelf: Shelf | None = None,
         origin: health.Part | None = None,
+        keys_clock: KeysClock | None = None,
         resources: Sequence[AbstractAsyncContextManager[object]] = (),
     ) -> None:
         """`now` is wall time and `clock` monotonic, both in seconds; `metrics` is Prometheus text;
         `observe` takes first bytes.
 
         `shelf` is where this node's workers put leases for each other; without one each asks keys itself.
-        `origin` is what health says of the origin. `resources` are entered when serving begins, in order,
-        and left in reverse when it ends: the library, the clients, whatever lives in the loop. `trusted` is
+        `origin` is what health says of the origin; `keys_clock` is told keys' time. `resources` are entered
+        when serving begins, in order, and left in reverse when it ends: the library, the clients, whatever
+        lives in the loop. `trusted` is
         handed in because the library asks it for packagers' keys.
         """
         self.settings = settings
@@ -100,10 +103,16 @@ class EdgeApp:
         self._resources = resources
         self.trusted = trusted
         self.revocations = Revocations(
-            keys, now=now, clock=clock, running_sessions_s=settings.running_sessions_s
+            keys,
+            now=now,
+            clock=clock,
+            running_sessions_s=settings.running_sessions_s,
+            keys_clock=keys_clock,
+            refresh_trust=trusted.refresh,
         )
         patience = Patience()
         self._leases = Leases(keys, clock=clock, patience=patience, count=count, shelf=shelf)
+        self.revocations.on_news = lambda: self._leases.drop_where(self.revocations.concerns)
         self.activity = Activity(keys, now=now, count=count)
         self.admission = Admission(settings.busy)
         self._clock = clock
@@ -176,7 +185,7 @@ class EdgeApp:
         return health.Health(
             {"trust": self.trusted, "revocations": self.revocations, "draining": self._draining},
             {"keys": health.Says(self.revocations.missing_for_new), "load": health.Says(self._too_busy)},
-            {"origin": origin} if origin is not None else {},
+            {"clock": self.revocations.keys_clock} | ({"origin": origin} if origin is not None else {}),
         )
 
     def _too_busy(self) -> str | None:

@@ -37,6 +37,8 @@ class Lease:
     viewer: str | None
     pace: Pace
     now: float
+    opened: float = 0.0  # when the session was
+    token_kid: str = ""  # which of keys' own keys signed the token it was asked for with
 
     def to_json(self) -> dict[str, Any]:
         """The body of `POST /v1/leases`. Holds secrets."""
@@ -57,19 +59,22 @@ class Lease:
             "viewer": self.viewer,
             "pace": self.pace.to_json(),
             "now": self.now,
+            "opened": self.opened,
+            "token_kid": self.token_kid,
         }
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Lease":
         """The lease that `to_json` wrote. KeyError, TypeError or ValueError when it is none."""
         return cls(
-            **{name: fields[name] for name in _AS_THEY_ARE},
+            **{name: fields[name] for name in _AS_THEY_ARE if name in fields or name not in _LATER},
             srk=b64url_decode(fields["srk"]),
             sk=b64url_decode(fields["sk"]),
             pace=Pace.from_json(fields["pace"]),
         )
 
 
+_LATER: Final = ("opened", "token_kid")  # a worker of before, which shares our memory, wrote none of these
 _AS_THEY_ARE: Final = tuple(name for name in Lease.__dataclass_fields__ if name not in ("srk", "sk", "pace"))
 
 

@@ -74,6 +74,8 @@ class Lender:
             viewer=session.viewer,
             pace=await self._pace(session),
             now=now,
+            opened=session.opened,
+            token_kid=claims.kid,
         )
 
     async def _check_running(self, session: Session, claims: Claims, now: float) -> None:
@@ -88,6 +90,7 @@ class Lender:
             viewer=session.viewer,
             asset=session.asset,
             signer=(session.iss, session.kid),
+            issued=(session.tenant, session.opened),
         ) or revoked.find(now=now, signer=(claims.iss, claims.kid))
         if kind or standing == core.REVOKED:
             raise Problem("revoked", detail=f"by {kind or 'its record'}")

@@ -17,10 +17,10 @@ from keys import sessions as core
 from keys.container import Matcher, canonical_uri, quote
 from keys.feed import RevocationFeed
 from keys.issuers import Issuers
-from keys.keyring import Keyring
 from keys.leases import OpenedSession
 from keys.names import DEFAULT_TENANT, SESSION_ID_BYTES, asset_id, b64url, b64url_decode, file_name
 from keys.problems import Problem
+from keys.rings import Rings
 from keys.store_keys import KeyStore
 from keys.store_sessions import SessionStore
 from keys.tokens import Claims, mint, verify
@@ -39,7 +39,7 @@ class Opener:
     keys: KeyStore
     feed: RevocationFeed
     issuers: Issuers
-    signing: Keyring
+    rings: Rings
     hosts: Sequence[str]
     rules: core.Rules
     now: Callable[[], float]
@@ -53,7 +53,7 @@ class Opener:
             raise Problem("forbidden", detail="a session token opens nothing")
         scope = opened_scope(uri)
         request = await self._request(claims, scope.asset, client_ip, edge)
-        await self._check_revoked(request, now)
+        await self._check_revoked(request, claims.issued, now)
         fresh = (b64url(secrets.token_bytes(SESSION_ID_BYTES)), secrets.token_bytes(SALT_BYTES))
         decision, session = await self.sessions.open(request, self.rules, fresh, claims.exp, now)
         if session is None:
@@ -84,13 +84,14 @@ class Opener:
             pace=dict(claims.pace) if claims.pace else None,
         )
 
-    async def _check_revoked(self, request: core.Request, now: float) -> None:
+    async def _check_revoked(self, request: core.Request, issued: float, now: float) -> None:
         kind = (await self.feed.refresh()).find(
             now=now,
             lid=request.link_id,
             viewer=request.viewer,
             asset=request.asset,
             signer=(request.iss, request.kid),
+            issued=(request.tenant, issued),
         )
         if kind:
             raise Problem("revoked", detail=f"by {kind}")
@@ -98,7 +99,7 @@ class Opener:
     def _answer(self, session: core.Session, scope: "Scope", cdniip: str) -> OpenedSession:
         """The same token for the same session: it is signed over the time the session was opened."""
         token = mint(
-            self.signing.active,
+            self.rings.sessions.active(self.now()),
             sid=b64url_decode(session.sid),
             asset=session.asset,
             paths=scope.paths,

@@ -273,22 +273,28 @@ class MemoryKeys:
         ends = int(now) + self.session_s if expires is None else expires
         return Lease(
             sid, TENANT, asset, GENERATION, root, bytes(32), ends, now + self.lease_s, self.network,
-            "bucket", self.site.iss, self.site.kid, "link-1", "viewer-1", Pace(), now,
+            "bucket", self.site.iss, self.site.kid, "link-1", "viewer-1", Pace(), now, now, self.own.kid,
         )  # fmt: skip
 
-    def revoke(self, kind: str, value: str) -> None:
-        self.entries.append(Entry(len(self.entries) + 1, kind, value, time.time() + 3600))
+    def revoke(self, kind: str, value: str, until: float | None = None) -> None:
+        ends = time.time() + 3600 if until is None else until
+        self.entries.append(Entry(len(self.entries) + 1, kind, value, ends))
         self.news.set()
 
-    async def revocations(self, after: int, wait_s: float = 0) -> Feed:
+    @property
+    def mark(self) -> str:
+        """Of the trust: another when a key was rotated."""
+        return f"{self.site.kid}{self.own.kid}"
+
+    async def revocations(self, after: int, wait_s: float = 0, trust: str | None = None) -> Feed:
         await self._asked("revocations")
-        if after == len(self.entries) and wait_s:
+        if after == len(self.entries) and wait_s and trust in (None, self.mark):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self.news.wait()
         self.news.clear()
         new = tuple(entry for entry in self.entries if entry.version > after)
-        return Feed(len(self.entries), new, time.time())
+        return Feed(len(self.entries), new, time.time(), self.mark)
 
     async def tell_activity(self, seen: Mapping[str, Activity]) -> None:
         await self._asked("tell_activity")
@@ -360,9 +366,13 @@ def listening_socket() -> tuple[socket.socket, str]:
 
 @contextlib.asynccontextmanager
 async def world(
-    web: Path, keys: MemoryKeys | None = None, guard: Guard | None = None, **settings: Any
+    web: Path,
+    keys: MemoryKeys | None = None,
+    guard: Guard | None = None,
+    now: Callable[[], float] = time.time,
+    **settings: Any,
 ) -> AsyncIterator[World]:
-    """An edge that serves `film` from memory and whose pace is open."""
+    """An edge that serves `film` from memory and whose pace is open. `now` is its wall clock."""
     listening, url = listening_socket()
     keys = keys or MemoryKeys()
     keys.edges = (url,)
@@ -374,7 +384,7 @@ async def world(
     def count(name: str, by: int) -> None:
         counted[name] = counted.get(name, 0) + by
 
-    trusted = TrustedTokens(keys, now=time.time, clock=time.monotonic)
+    trusted = TrustedTokens(keys, now=now, clock=time.monotonic)
     made = EdgeSettings("sluice-edge-1", url, web, **settings)
     app = EdgeApp(
         made,
@@ -382,7 +392,7 @@ async def world(
         trusted=trusted,
         library=library,
         pace=gate,
-        now=time.time,
+        now=now,
         clock=time.monotonic,
         metrics=lambda: "sluice_up 1\n",
         count=count,
