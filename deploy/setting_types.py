@@ -73,7 +73,11 @@ def _node_name(value: str) -> str:
 
 
 def _transit_key(value: str) -> str:
-    return _far(value) if re.fullmatch(r"https?://[^/?#]+/v1/[^?#]+", value) or not value else _address(value)
+    if value and not re.fullmatch(r"https?://[^/?#]+/v1/[^?#]+/keys/[^/?#]+", value):
+        raise ValueError(
+            f"{value!r} is no transit key; write it like https://vault:8200/v1/transit/keys/sluice"
+        )
+    return _far(value)
 
 
 def _far(value: str) -> str:
