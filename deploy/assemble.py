@@ -136,10 +136,10 @@ async def build_admin(settings: Settings) -> ASGIApp:
     )
 
 
-async def build_edge(settings: Settings, index: int, worker: int, leases: int | None = None) -> ASGIApp:
+async def build_edge(settings: Settings, index: int, worker: int, shared: int | None = None) -> ASGIApp:
     """One worker of the edge with this index (from 0). Its workers share identity, memory and claims.
 
-    `leases` is the descriptor of the memory in which they share leases (`edge.deliver.lease_shelf`).
+    `shared` is the descriptor of the memory they share (`edge.deliver.node_memory`).
     """
     from edge.app import EdgeApp, EdgeSettings
     from edge.cache.breaker import SharedOutage
@@ -151,7 +151,7 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
     from edge.deliver.admission import Limits
     from edge.deliver.first_byte import NAME as FIRST_BYTE
     from edge.deliver.keys_clock import KeysClock
-    from edge.deliver.lease_shelf import LeaseShelf
+    from edge.deliver.node_memory import NodeMemory
     from edge.deliver.pace import PaceGate
     from edge.deliver.trust import TrustedTokens
 
@@ -163,7 +163,10 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
     )
     keys_clock = KeysClock(time.time, time.monotonic)
     keys = KeysClient(settings.keys, node_credential(node, keys_clock.time))
-    trusted = TrustedTokens(keys, now=time.time, clock=time.monotonic)
+    beside = NodeMemory(shared) if shared is not None else None
+    trusted = TrustedTokens(
+        keys, now=time.time, clock=time.monotonic, shared=beside.trust if beside else None
+    )
     store = RedisSlices(settings.redis, count=counters.count) if settings.redis != "none" else None
     memory = _usable(lambda: open_memory(layout.l1(index), settings.l1_memory, count=counters.count))
     origin = OriginClient(
@@ -202,6 +205,7 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
             edges=settings.public_bases,
             cors_origins=settings.cors_origins,
             framed_by=settings.framed_by,
+            token_name=settings.token_name,
             trusted_proxies=settings.trusted_proxies,
             busy=Limits(settings.overload_lag, settings.overload_wait),
         ),
@@ -214,7 +218,8 @@ async def build_edge(settings: Settings, index: int, worker: int, leases: int | 
         metrics=counters.render,
         count=counters.count,
         observe=counters.observer(FIRST_BYTE),
-        shelf=LeaseShelf(leases) if leases is not None else None,
+        shelf=beside.leases if beside else None,
+        heard=beside.revocations if beside else None,
         origin=origin,
         keys_clock=keys_clock,
         resources=[

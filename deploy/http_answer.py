@@ -1,72 +1,257 @@
-"""How an answer goes out: uvicorn's cycle of one request, with three habits of ours.
+"""How an answer goes out: one request and its answer, between an ASGI application and a connection.
 
 Who makes an answer waits until the client has taken what was made: one piece of a body for each slow client
-in memory, not two (SECURITY F31). And an answer given before the request's body was read ends the
+in memory, not two (SECURITY F31). An answer given before the request's body was read ends the
 connection (RFC 9112 §9.3), which says so in its head: what is left of the body is never read as a request.
-And its Date is that of the moment its head is made, not a tick of uvicorn's old: no Last-Modified may be
-later (RFC 9110 §8.8.2.1).
+A head goes out only when every field of it is well formed, a body only in the length its head announced.
 """
 
 import asyncio
+import logging
+import re
 import time
-from collections.abc import Coroutine
+from collections.abc import Iterable
 from email.utils import formatdate
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any, Final, Protocol
 
-from uvicorn._types import ASGISendEvent
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from starlette.types import ASGIApp, Message
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from edge.guard.head import FIELD_LINES
 
 LARGE: Final = 16 << 10  # bytes of one message
+COPIED: Final = 256 << 10  # bytes given to TLS at once: it makes a copy of what waits for the client
+NO_BODY: Final = (204, 304)
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+TROUBLE: Final = b"Internal Server Error"
+CHUNKED: Final = b"transfer-encoding: chunked\r\n"
+CLOSE: Final = b"connection: close\r\n"
+
+_FIELD_LINES: Final = re.compile(FIELD_LINES)
+_FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"connection"))
+_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
+_STATUS_LINES: Final = {
+    status: f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n".encode() for status in range(200, 600)
+}
+
+Fields = Iterable[tuple[bytes, bytes]]
+
+log = logging.getLogger("uvicorn.error")
 
 
-class Lingers(Protocol):
-    """What ends a connection slowly enough for the client to see the last answer."""
+def every_answer() -> tuple[tuple[bytes, bytes], ...]:
+    """The fields every answer carries: its date, of this very second (RFC 9110 §6.6.1)."""
+    return _dated(int(time.time()))
 
-    def linger(self) -> None: ...
+
+@lru_cache(1)
+def _dated(second: int) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"date", formatdate(second, usegmt=True).encode()),)
 
 
-class Cycle(RequestResponseCycle):
+class Connection(Protocol):
+    """What an answer goes out on."""
+
+    transport: asyncio.Transport
+    flow: FlowControl
+
+    def answered(self) -> None:
+        """An answer is out in full."""
+
+    def linger(self) -> None:
+        """Ends it slowly enough for the client to see the last answer."""
+
+
+class Cycle:
     """One request and its answer."""
 
-    connection: Lingers
+    def __init__(
+        self,
+        connection: Connection,
+        scope: dict[str, Any],
+        *,
+        has_body: bool,
+        expects_continue: bool,
+        keep_alive: bool,
+    ) -> None:
+        """`keep_alive`: the connection may stay when this answer is out."""
+        self.keep_alive = keep_alive
+        self.more_body = has_body  # of the request is still to come
+        self.body = bytearray()  # what came of it and was not received
+        self.started = False  # the head is out
+        self.complete = False
+        self._connection = connection
+        self._transport = connection.transport
+        self._flow = connection.flow
+        self._scope = scope
+        self._continue = expects_continue
+        self._cut = False
+        self._early = False  # answered before the request's body was read
+        self._news = not has_body  # something to receive
+        self._waiting: asyncio.Event | None = None
+        self._left: int | None = 0  # bytes of the body still to be sent; None: in chunks
 
-    def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:
-        """ASGI's send; what is large returns when the client has taken it."""
-        if not self.response_started:
-            others = [field for field in self.default_headers if field[0] != b"date"]
-            self.default_headers = [_date(int(time.time())), *others]
-            if self.more_body:
-                self.keep_alive = False
-                self.transport = _LingeringTransport(self.transport, self.connection)  # type: ignore[assignment]
-        # Small answers, which never fill the buffer, are spared one more coroutine.
-        large = message["type"] == "http.response.body" and len(message.get("body", b"")) >= LARGE
-        return self._send_large(message) if large else super().send(message)
+    async def run(self, app: ASGIApp, running: set["asyncio.Task[None]"]) -> None:
+        """Has the application answer, in a task of `running`, which it leaves at the end.
 
-    async def _send_large(self, message: ASGISendEvent) -> None:
-        await super().send(message)
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
+        What the application leaves undone becomes a 500, or the connection's end.
+        """
+        try:
+            await app(self._scope, self.receive, self.send)
+        except BaseException as exc:
+            if not self._cut or not isinstance(exc, OSError):
+                log.error("Exception in ASGI application\n", exc_info=exc)
+            await self._give_up()
+        else:
+            if not self.complete and not self._cut:
+                log.error("the application returned without a whole answer")
+                await self._give_up()
+        finally:
+            running.discard(asyncio.current_task())
+
+    def came(self, content: bytes, *, more: bool) -> None:
+        """More of the request's body."""
+        self.body += content
+        self.more_body = more
+        self._tell()
 
     def cut(self) -> None:
         """Nobody is there any more: what the application sends is dropped, what it waits for is the end."""
-        self.disconnected = True
-        self.message_event.set()
+        self._cut = True
+        self._tell()
 
+    async def receive(self) -> Message:
+        """ASGI's receive."""
+        if self._continue and not self._transport.is_closing():
+            self._transport.write(CONTINUE)
+            self._continue = False
+        if not self._cut and not self.complete:
+            self._flow.resume_reading()
+            await self._until_news()
+        if self._cut or self.complete:
+            return {"type": "http.disconnect"}
+        content, self.body = bytes(self.body), bytearray()
+        return {"type": "http.request", "body": content, "more_body": self.more_body}
 
-@lru_cache(maxsize=1)
-def _date(second: int) -> tuple[bytes, bytes]:
-    return b"date", formatdate(second, usegmt=True).encode()
+    async def send(self, message: Message) -> None:
+        """ASGI's send; what is large returns when the client has taken it."""
+        if self._flow.write_paused:
+            await self._taken()
+        if self._cut:
+            if message.get("more_body"):  # ASGI 2.4: whoever streams need not go on
+                raise BrokenPipeError("the client left")
+            return
+        kind = message["type"]
+        if self.started:
+            if kind != "http.response.body" or self.complete:
+                raise RuntimeError(f"{kind} is not what comes after the head, or comes after the end")
+            body, more = message.get("body", b""), message.get("more_body", False)
+            if len(body) > COPIED and self._scope["scheme"] == "https":
+                await self._send_parts(memoryview(body), more=more)
+            else:
+                self._send_body(body, more=more)
+                if len(body) >= LARGE:
+                    await self._taken()
+        elif kind == "http.response.start":
+            self._send_head(message["status"], message.get("headers", ()))
+        else:
+            raise RuntimeError(f"{kind} is not the head of an answer")
 
+    async def _send_parts(self, body: memoryview, *, more: bool) -> None:
+        for at in range(0, len(body), COPIED):
+            if not self._cut:
+                self._send_body(body[at : at + COPIED], more=more or at + COPIED < len(body))
+                await self._taken()
 
-class _LingeringTransport:
-    """A transport that is closed by lingering."""
+    async def _taken(self) -> None:
+        if self._flow.write_paused and not self._cut:
+            await self._flow.drain()
 
-    def __init__(self, transport: asyncio.Transport, connection: Lingers) -> None:
-        self._transport = transport
-        self._connection = connection
-        self.write = transport.write
-        self.is_closing = transport.is_closing
+    def _send_head(self, status: int, headers: Fields) -> None:
+        if self.more_body:
+            self.keep_alive, self._early = False, True
+        self._continue = False
+        lines = [_STATUS_LINES[status]]
+        length: int | None = None
+        says_close = False
+        for name, value in (*every_answer(), *headers):
+            name = name.lower()
+            lines.append(b"%b: %b\r\n" % (name, value))
+            if name in _FRAMING:
+                if name == b"content-length":
+                    length = int(value)
+                elif name == b"connection":
+                    says_close = says_close or b"close" in value.lower()
+                else:
+                    raise RuntimeError("how a body is framed is not for applications to say")
+        fields = b"".join(lines[1:])
+        if not _FIELD_LINES.fullmatch(fields) or fields.count(b"\r\n") != len(lines) - 1:
+            raise RuntimeError("a field that is not well formed")
+        if says_close:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            lines.append(CLOSE)
+        self._left = length
+        if self._scope["method"] == "HEAD" or status in NO_BODY:
+            self._left = 0
+        elif length is None:
+            lines.append(CHUNKED)
+        lines.append(b"\r\n")
+        self.started = True
+        self._transport.write(b"".join(lines))
 
-    def close(self) -> None:
-        self._connection.linger()
+    def _send_body(self, body: bytes | memoryview, *, more: bool) -> None:
+        if self._scope["method"] == "HEAD":
+            pass
+        elif self._left is None:
+            chunk = [b"%x\r\n" % len(body), body, b"\r\n"] if body else []
+            if not more:
+                chunk.append(b"0\r\n\r\n")
+            self._transport.write(b"".join(chunk))
+        else:
+            self._left -= len(body)
+            if self._left < 0 or (self._left and not more):
+                raise RuntimeError("a body of another length than its head announced")
+            if body:
+                self._transport.write(body)
+        if not more:
+            self._complete()
+
+    def _complete(self) -> None:
+        self.complete = True
+        self._tell()
+        if self.keep_alive:
+            pass
+        elif self._early:
+            self._connection.linger()
+        else:
+            self._transport.close()
+        self._connection.answered()
+
+    async def _give_up(self) -> None:
+        if self._cut or self.complete:
+            return
+        if self.started:
+            self._transport.close()  # a body is whole or visibly broken
+            return
+        self.keep_alive = False
+        kind = (b"content-type", b"text/plain; charset=utf-8")
+        length = (b"content-length", str(len(TROUBLE)).encode())
+        await self.send({"type": "http.response.start", "status": 500, "headers": [kind, length]})
+        await self.send({"type": "http.response.body", "body": TROUBLE})
+
+    async def _until_news(self) -> None:
+        if not self._news:
+            if self._waiting is None:  # few applications ever wait here
+                self._waiting = asyncio.Event()
+            await self._waiting.wait()
+        self._news = False
+        if self._waiting is not None:
+            self._waiting.clear()
+
+    def _tell(self) -> None:
+        self._news = True
+        if self._waiting is not None:
+            self._waiting.set()

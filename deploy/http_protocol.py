@@ -21,7 +21,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from deploy.http_answer import Cycle
+from deploy.http_answer import Cycle, every_answer
 from deploy.http_guard import Guard
 from deploy.http_taking import Taking
 from edge.guard.body import Body, Chunked, Counted
@@ -32,9 +32,9 @@ from keys.problems import Problem
 
 HEAD_END: Final = b"\r\n\r\n"
 LOOK_AGAIN_S: Final = 0.05
+ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 
 log = logging.getLogger("sluice.guard")
-uvicorn_log = logging.getLogger("uvicorn.error")
 
 
 class Phase(enum.Enum):
@@ -104,7 +104,7 @@ class GuardedProtocol(asyncio.Protocol):
         self._guard.left(self)
         self._guard.crowd.leave(self._counted_as)
         self._phase = Phase.CLOSING
-        if self._cycle is not None and not self._cycle.response_complete:
+        if self._cycle is not None and not self._cycle.complete:
             self._cycle.cut()
         self.flow.resume_writing()
 
@@ -142,10 +142,10 @@ class GuardedProtocol(asyncio.Protocol):
         self._draining = True
         if self._phase in (Phase.IDLE, Phase.HEAD):
             self.loop.call_later(self._limits.drain_s, self._end_if_silent)
-        elif self._cycle is not None and not self._cycle.response_started:
+        elif self._cycle is not None and not self._cycle.started:
             self._cycle.keep_alive = False
 
-    def _answered(self) -> None:
+    def answered(self) -> None:
         """An answer is out in full."""
         self._state.total_requests += 1
         if self._phase in (Phase.LINGER, Phase.CLOSING):
@@ -199,38 +199,27 @@ class GuardedProtocol(asyncio.Protocol):
         if limit is not None and head.length > limit:
             raise Refused("too_large", "a body larger than any taken here")
         has_body = head.length != 0
-        self._cycle = Cycle(
-            scope=self._scope(head),  # type: ignore[arg-type]
-            transport=self.transport,
-            flow=self.flow,
-            logger=uvicorn_log,
-            access_logger=uvicorn_log,
-            access_log=False,
-            default_headers=self._state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=head.expects_continue and has_body,
+        cycle = self._cycle = Cycle(
+            self,
+            self._scope(head),
+            has_body=has_body,
+            expects_continue=head.expects_continue and has_body,
             keep_alive=head.keep_alive and not self._draining,
-            on_response=self._answered,
         )
-        self._cycle.connection = self
         if has_body:
             self._body = Chunked(limit) if head.length == CHUNKED else Counted(head.length)
             self._enter(Phase.BODY)
             self._body_time = BodyTime(self._limits, self._since)
         else:
-            self._cycle.more_body = False
-            self._cycle.message_event.set()
             self._enter(Phase.ANSWER)
-        task = self.loop.create_task(self._cycle.run_asgi(self._config.loaded_app))
-        task.add_done_callback(self._state.tasks.discard)
-        self._state.tasks.add(task)
+        self._state.tasks.add(self.loop.create_task(cycle.run(self._config.loaded_app, self._state.tasks)))
 
     def _scope(self, head: Head) -> dict[str, Any]:
         """ASGI's description of the request."""
         path = head.path.decode("ascii")
         return {
             "type": "http",
-            "asgi": {"version": self._config.asgi_version, "spec_version": "2.3"},
+            "asgi": ASGI,
             "http_version": head.version,
             "server": self._server,
             "client": self._client,
@@ -249,14 +238,12 @@ class GuardedProtocol(asyncio.Protocol):
         assert cycle is not None and body is not None and time is not None
         content, rest = body.feed(data)
         time.came(len(data), self.loop.time())
-        cycle.body += content
+        cycle.came(content, more=rest is None)
         if rest is not None:
-            cycle.more_body = False
             self._body = self._body_time = None
             self._enter(Phase.ANSWER)
         elif len(cycle.body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
-        cycle.message_event.set()
         if rest:
             self._hold(rest)
 
@@ -273,13 +260,13 @@ class GuardedProtocol(asyncio.Protocol):
         self._guard.count(counter, 1)
         log.info("%s refused: %s %s", problem.id, problem.code, problem.detail)
         cycle = self._cycle
-        under_way = cycle is not None and not cycle.response_complete
+        under_way = cycle is not None and not cycle.complete
         if cycle is not None and under_way:
             cycle.cut()
-            if cycle.response_started:
+            if cycle.started:
                 self.transport.abort()  # a body is whole or visibly broken
                 return
-        self.transport.write(answer(problem, self._state.default_headers))
+        self.transport.write(answer(problem, every_answer()))
         self.linger()
 
     def linger(self) -> None:

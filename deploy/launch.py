@@ -16,7 +16,7 @@ from typing import Final
 from deploy.child import ChildSpec
 from deploy.layers import SettingError
 from deploy.settings import Settings
-from edge.deliver.lease_shelf import new_memory
+from edge.deliver.node_memory import new_memory
 
 Inherited = socket.socket | io.FileIO
 
@@ -65,7 +65,7 @@ def health_urls(settings: Settings, services: Iterable[str]) -> dict[str, str]:
 def children(settings: Settings, services: Iterable[str]) -> tuple[list[ChildSpec], list[Inherited]]:
     """The processes of these services and what they inherit, which must stay open meanwhile.
 
-    That is the sockets they listen on and, for each edge, the memory its workers share leases in.
+    That is the sockets they listen on and, for each edge, the memory its workers share.
 
     SettingError when a port cannot be had.
     """
@@ -76,10 +76,10 @@ def children(settings: Settings, services: Iterable[str]) -> tuple[list[ChildSpe
         if service == "edge":
             for index in range(settings.edges):
                 listening = _listen(settings.host, settings.edge_port(index), f"edge {index + 1}")
-                leases = new_memory()
-                sockets += [listening, leases]
+                shared = new_memory()
+                sockets += [listening, shared]
                 specs += [
-                    _spec(f"edge-{index + 1}.{worker}", "edge", listening, given, index, worker, leases)
+                    _spec(f"edge-{index + 1}.{worker}", "edge", listening, given, index, worker, shared)
                     for worker in range(workers(settings))
                 ]
         else:
@@ -114,14 +114,14 @@ def _spec(
     given: bytes,
     index: int = 0,
     worker: int = 0,
-    leases: io.FileIO | None = None,
+    shared: io.FileIO | None = None,
 ) -> ChildSpec:
     fds = [listening.fileno()]
     argv = [sys.executable, "-m", "deploy.serve", service, "--fd", str(fds[0])]
     argv += ["--index", str(index), "--worker", str(worker)]
-    if leases is not None:
-        fds.append(leases.fileno())
-        argv += ["--leases-fd", str(fds[-1])]
+    if shared is not None:
+        fds.append(shared.fileno())
+        argv += ["--shared-fd", str(fds[-1])]
     return ChildSpec(name, argv, environment(), fds, given, _STAGES[service])
 
 

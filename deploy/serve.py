@@ -41,7 +41,7 @@ def main() -> int:
     parser = ArgumentParser(prog="deploy.serve")
     parser.add_argument("service", choices=("keys", "origin", "admin", "edge"))
     parser.add_argument("--fd", type=int, required=True, help="the listening socket")
-    parser.add_argument("--leases-fd", type=int, help="the memory an edge's workers share leases in")
+    parser.add_argument("--shared-fd", type=int, help="the memory an edge's workers share")
     parser.add_argument("--index", type=int, default=0, help="which edge, from 0")
     parser.add_argument("--worker", type=int, default=0, help="which worker of it, from 0")
     parser.add_argument("--ready-fd", type=int, help="where to say that it serves")
@@ -51,7 +51,7 @@ def main() -> int:
     observe.set_up(_name(wanted.service, wanted.index, wanted.worker), settings.log_level)
     try:
         with asyncio.Runner(loop_factory=Loop) as runner:
-            builder = _builder(wanted.service, settings, wanted.index, wanted.worker, wanted.leases_fd)
+            builder = _builder(wanted.service, settings, wanted.index, wanted.worker, wanted.shared_fd)
             listening = socket.socket(fileno=wanted.fd)
             return runner.run(_serve(builder, settings, wanted.service, listening, wanted.ready_fd))
     except SettingError as error:
@@ -75,6 +75,7 @@ def config(
         access_log=False,  # a target holds a token
         log_config=None,
         server_header=False,
+        date_header=False,  # `http_answer` says the second of each answer, not the one before
         proxy_headers=False,  # the edge decides itself whom it believes
         timeout_graceful_shutdown=round(finish_s),
         backlog=BACKLOG,
@@ -127,10 +128,10 @@ class Server(uvicorn.Server):
 
 
 def _builder(
-    service: str, settings: Settings, index: int, worker: int, leases: int | None
+    service: str, settings: Settings, index: int, worker: int, shared: int | None
 ) -> Awaitable[ASGIApp]:
     if service == "edge":
-        return assemble.build_edge(settings, index, worker, leases)
+        return assemble.build_edge(settings, index, worker, shared)
     builders = {
         "keys": assemble.build_keys,
         "origin": assemble.build_origin,

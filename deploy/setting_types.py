@@ -80,6 +80,12 @@ def _transit_key(value: str) -> str:
     return _far(value)
 
 
+def _attribute(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,39}", value):
+        raise ValueError(f"{value!r} is no name of an attribute; use up to 40 of A-Z, a-z, 0-9 and _")
+    return value
+
+
 def _far(value: str) -> str:
     """Nodes show bearers to each other, so off this machine they speak TLS only (DESIGN 9)."""
     if value.startswith("http://") and not is_loopback(value):
@@ -121,5 +127,6 @@ Number = Annotated[float, "number"]
 Switch = Annotated[bool, "yes/no"]
 Folder = Annotated[Path, "path"]
 File = Annotated[Path, AfterValidator(_existing), "path"]
+Attribute = Annotated[str, AfterValidator(_attribute), "text"]
 Text = Annotated[str, AfterValidator(_node_name), "text"]
 Host = Annotated[str, AfterValidator(_host), "IP address"]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from deploy.setting_types import (
     Addresses,
+    Attribute,
     Count,
     Database,
     Duration,
@@ -151,6 +152,9 @@ class Settings(BaseModel):
 
     session_limit: Duration = _row("12h", "seconds", ("keys",), "longest session any link may open", ge=60)
     opens_per_minute: Count = _row(30, "sessions", ("keys",), "sessions one link may open in a minute", ge=1)
+    token_name: Attribute = _row(
+        "URISigningPackage", "", ("edge",), "what a token's attribute may be called besides URISigningPackage"
+    )
     issuers: File | None = _row(None, "", ("keys",), "JSON file of further sites whose links are believed")
     kms: TransitKey = _row(
         "",

@@ -30,6 +30,7 @@ from edge.deliver.cors import Cors
 from edge.deliver.counters import Count, ignore
 from edge.deliver.download import Downloads
 from edge.deliver.headers import cache_status, common
+from edge.deliver.heard import Heard
 from edge.deliver.keys_clock import KeysClock
 from edge.deliver.leases import Leases, LendsKeys, Shelf
 from edge.deliver.media import Media
@@ -37,9 +38,11 @@ from edge.deliver.needs import Library, PaceGate
 from edge.deliver.open import Opening, OpensSessions
 from edge.deliver.patience import Patience
 from edge.deliver.playlist import Playlists
+from edge.deliver.renew import Renewals, RenewsTokens
 from edge.deliver.revocations import GivesRevocations, Revocations
 from edge.deliver.segment import Segments
 from edge.deliver.trust import TrustedTokens
+from edge.deliver.turns import Turns
 from keys.problems import Problem
 
 LAST_WORDS_S: Final = 2.0  # for the activity still to be told when the worker ends
@@ -58,13 +61,14 @@ class EdgeSettings:
     edges: tuple[str, ...] = ()  # public URLs of all edges: the page may play from each of them
     cors_origins: tuple[str, ...] = ()  # sites whose pages may play from here, such as https://films.example
     framed_by: tuple[str, ...] = ()  # sites that may show the player page in a frame
+    token_name: str = path.TOKEN_NAME  # what a token's attribute may be called besides that
     trusted_proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For counts
     running_sessions_s: float = 900.0  # how old the revocation feed may be before running sessions stop
     busy: Limits = field(default_factory=Limits)  # from when on no new session begins
     start_wait_s: float = 10.0  # how long a starting worker waits for its first answers of keys
 
 
-class Keys(LendsKeys, OpensSessions, GivesRevocations, TakesActivity, Protocol):
+class Keys(LendsKeys, OpensSessions, RenewsTokens, GivesRevocations, TakesActivity, Protocol):
     """What an edge asks of the keys service; `keys.client.KeysClient` fits."""
 
 
@@ -85,6 +89,7 @@ class EdgeApp:
         count: Count = ignore,
         observe: first_byte.Observe = first_byte.ignore,
         shelf: Shelf | None = None,
+        heard: Heard | None = None,
         origin: health.Part | None = None,
         keys_clock: KeysClock | None = None,
         resources: Sequence[AbstractAsyncContextManager[object]] = (),
@@ -93,9 +98,9 @@ class EdgeApp:
         `observe` takes first bytes.
 
         `shelf` is where this node's workers put leases for each other; without one each asks keys itself.
-        `origin` is what health says of the origin; `keys_clock` is told keys' time. `resources` are entered
-        when serving begins, in order, and left in reverse when it ends: the library, the clients, whatever
-        lives in the loop. `trusted` is
+        `heard` is where they put the revocations they heard of, likewise. `origin` is what health says of the
+        origin; `keys_clock` is told keys' time. `resources` are entered when serving begins, in order, and
+        left in reverse when it ends: the library, the clients, whatever lives in the loop. `trusted` is
         handed in because the library asks it for packagers' keys.
         """
         self.settings = settings
@@ -107,6 +112,7 @@ class EdgeApp:
             now=now,
             clock=clock,
             running_sessions_s=settings.running_sessions_s,
+            shared=heard,
             keys_clock=keys_clock,
             refresh_trust=trusted.refresh,
         )
@@ -123,9 +129,10 @@ class EdgeApp:
         self._common = common(secure=secure)
         self._status = cache_status(settings.node)
         watch = first_byte.FirstByte(clock, observe)
+        turns = Turns()
         self.media = Media(
             authorizer,
-            Opening(authorizer, keys, patience, self.admission, clock=clock, count=count),
+            Opening(authorizer, keys, patience, self.admission, clock=clock, secure=secure, count=count),
             Playlists(library),
             Segments(
                 library,
@@ -136,6 +143,7 @@ class EdgeApp:
                 now=now,
                 first_byte=watch,
                 count=count,
+                turns=turns,
             ),
             Downloads(
                 library,
@@ -145,13 +153,16 @@ class EdgeApp:
                 now=now,
                 first_byte=watch,
                 count=count,
+                turns=turns,
             ),
+            Renewals(authorizer, keys, patience, secure=secure, now=now, count=count),
             library,
             self.activity,
             Cors((settings.public_url, *settings.edges), settings.cors_origins),
             node=settings.node,
             secure=secure,
             first_byte=watch,
+            token_name=settings.token_name,
             trusted_proxies=networks(settings.trusted_proxies),
             count=count,
         )

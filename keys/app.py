@@ -63,6 +63,7 @@ _TABLE: Final = (
     ("GET", "/v1/trust", "trust"),
     ("POST", "/v1/sessions", "open_session"),
     ("GET", "/v1/sessions", "sessions"),
+    ("POST", "/v1/renewals", "renew"),
     ("POST", "/v1/leases", "lease"),
     ("GET", "/v1/revocations", "revocations"),
     ("POST", "/v1/revocations", "revoke"),
@@ -115,6 +116,12 @@ class _Endpoints:
         self._access.admin(reading.proof(request))
         within_s = reading.number(request, "live_within_s", 60)
         return _json({"sessions": await self._service.sessions(within_s)})
+
+    async def renew(self, request: Request) -> Response:
+        await self._access.node(reading.proof(request), "edge")
+        sent = await reading.body(request)
+        opened = await self._service.renew(reading.text(sent, "session_token"), reading.text(sent, "uri"))
+        return _json(opened.to_json(), 201)
 
     async def lease(self, request: Request) -> Response:
         edge = await self._access.node(reading.proof(request), "edge")

@@ -14,6 +14,7 @@ from keys.cipher import is_claim
 from keys.names import SESSION_ID_BYTES, asset_id, b64url_decode
 from keys.pace import Pace
 from keys.problems import Problem
+from keys.renewal import COOKIE, REDIRECT, Renewal
 from keys.strict_json import strict_object
 
 AUDIENCE: Final = "sluice"
@@ -38,6 +39,23 @@ BAD_CONTAINER: Final = 411
 MALFORMED_URI: Final = 500
 
 LINK_ID: Final = re.compile(r"[A-Za-z0-9_.~-]{1,64}")  # what `lid` and `jti` may be
+
+REASONS: Final[Mapping[int, str]] = {  # RFC 9246 §4.4: the field s-uri-signing-deny-reason
+    BAD_SIGNATURE: "signature",
+    BAD_ISSUER: "issuer",
+    BAD_SUBJECT: "subject",
+    BAD_AUDIENCE: "audience",
+    BAD_EXPIRY: "expiry",
+    BAD_NOT_BEFORE: "not before",
+    BAD_RENEWAL: "renewal",
+    BAD_NONCE: "nonce",
+    BAD_VERSION: "version",
+    BAD_CRITICAL: "critical claims",
+    BAD_CLIENT_IP: "client address",
+    BAD_CONTAINER: "URI container",
+    MALFORMED_URI: "malformed URI",
+}
+
 PACE_CLAIM: Final = {"burst": "burst_s", "rate": "rate", "jumps": "jumps"}  # claim member → field of Pace
 
 _MAX_INTEGER: Final = 1 << 53
@@ -52,8 +70,18 @@ class Refused(Exception):
         super().__init__(f"{reason} {code}")
 
     def problem(self) -> Problem:
-        """The refusal the viewer gets."""
-        return Problem(self.code, detail=f"s-uri-signing={self.reason:03}")
+        """The refusal the viewer gets. Its detail for the log is `log_fields`."""
+        return Problem(
+            self.code, detail=log_fields(self.reason, "" if self.code == "forbidden" else self.code)
+        )
+
+
+def log_fields(reason: int, more: str = "") -> str:
+    """The two fields of RFC 9246 §4.4 as they stand in a log line: the code, and for a denial why, quoted."""
+    code = f"s-uri-signing={reason:03}"
+    if reason not in REASONS:
+        return code
+    return f'{code} s-uri-signing-deny-reason="{REASONS[reason]}{f": {more}" if more else ""}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +105,7 @@ class Claims:
     cap: int  # seconds a session of this link may last; 0 when the link does not say
     pace: Mapping[str, float] | None  # what the link overrides, in the field names of `keys.pace.Pace`
     raw: Mapping[str, object] = field(repr=False)
+    renewal: Renewal | None = None
 
     @property
     def issued(self) -> int:
@@ -119,12 +148,12 @@ def read_claims(payload: bytes, kind: str, iss: str, kid: str, *, now: float, ma
     audience = _audience(raw)
     cdniip = _private(raw, "cdniip", BAD_CLIENT_IP)
     cdniuc = _text(raw, "cdniuc", BAD_CONTAINER)
-    _check_renewal(raw)
+    renewal = _renewal(raw)
     lid, single_use = _link_id(raw) if kind == "link" else ("", False)
     sid, asset = _session(raw) if kind == "session" else ("", "")
     return Claims(
         kind, iss, kid, exp, nbf, iat, audience, cdniuc, _private(raw, "sub", BAD_SUBJECT), cdniip,
-        lid, single_use, sid, asset, _cap(raw), _pace(raw), raw,
+        lid, single_use, sid, asset, _cap(raw), _pace(raw), raw, renewal=renewal,
     )  # fmt: skip
 
 
@@ -187,13 +216,16 @@ def _audience(raw: dict[str, object]) -> tuple[str, ...]:
     return found
 
 
-def _check_renewal(raw: dict[str, object]) -> None:
-    """RFC 9246 §3: cdnistt and cdniets come together or not at all."""
+def _renewal(raw: dict[str, object]) -> Renewal | None:
+    """RFC 9246 §3.1: cdnistt and cdniets come together or not at all. None: there is no renewal."""
     if ("cdnistt" in raw) != ("cdniets" in raw):
         raise Refused(BAD_RENEWAL)
-    bounds = {"cdnistt": 3, "cdniets": _MAX_INTEGER, "cdnistd": _MAX_INTEGER}
-    if any(_integer(raw.get(name, 0), 0, high) is None for name, high in bounds.items()):
+    by = _integer(raw.get("cdnistt", 0), 0, REDIRECT + 1)
+    extend_s = _integer(raw.get("cdniets", 1), 1, _MAX_INTEGER)
+    depth = _integer(raw.get("cdnistd", 0), 0, _MAX_INTEGER)
+    if by is None or extend_s is None or depth is None:
         raise Refused(BAD_RENEWAL)
+    return Renewal(by, extend_s, depth) if by in (COOKIE, REDIRECT) else None
 
 
 def _link_id(raw: dict[str, object]) -> tuple[str, bool]:

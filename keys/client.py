@@ -91,6 +91,11 @@ class KeysClient:
         body = {"token": token, "uri": uri, "client_ip": client_ip}
         return _typed(OpenedSession.from_json, await self._ask("POST", "/v1/sessions", body))
 
+    async def renew(self, session_token: str, uri: str) -> OpenedSession:
+        """The token that follows a session's. Problem forbidden, expired, revoked or unavailable."""
+        body = {"session_token": session_token, "uri": uri}
+        return _typed(OpenedSession.from_json, await self._ask("POST", "/v1/renewals", body))
+
     async def lease(self, session_token: str, uri: str) -> Lease:
         """The keys of a session, for as long as the lease says."""
         body = {"session_token": session_token, "uri": uri}

@@ -8,8 +8,9 @@ import hashlib
 import ipaddress
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 from keys.cipher import CLAIM_KEY, BadWrap, Secret, open_claim
 from keys.claims import BAD_CLIENT_IP, BAD_SUBJECT
@@ -31,29 +32,40 @@ class LinkIssuer:
 
     issuer: Issuer
     viewer_key: Secret | None = field(default=None, repr=False)
+    jwks: str = ""  # where he publishes his keys (`keys.jwks_watch`); "": they are as configured
 
 
 def configured_issuers(config: Mapping[str, Mapping[str, Any]]) -> list[LinkIssuer]:
     """Further issuers: `{iss: {"keys": [public JWK], "viewer_key"?: base64url, "max_lifetime_s"?: seconds}}`.
 
-    ValueError names the issuer whose entry is wrong.
+    Instead of `keys`, `"jwks": URL` says where the issuer publishes them as a JWK Set. ValueError names the
+    issuer whose entry is wrong.
     """
     return [_configured(iss, fields) for iss, fields in config.items()]
 
 
 def _configured(iss: str, fields: Mapping[str, Any]) -> LinkIssuer:
     try:
-        keys = tuple(VerifyKey.from_jwk(jwk) for jwk in fields["keys"])
+        source = _jwks_url(fields["jwks"]) if "jwks" in fields else ""
+        keys = () if source else tuple(VerifyKey.from_jwk(jwk) for jwk in fields["keys"])
         lifetime_s = int(fields.get("max_lifetime_s", LINK_LIFETIME_S))
         hidden = fields.get("viewer_key")
         viewer_key = Secret(b64url_decode(hidden)) if hidden is not None else None
-        if iss == SESSION_ISSUER or not 0 < len(iss) <= MAX_ISSUER or not keys or lifetime_s <= 0:
+        if iss == SESSION_ISSUER or not 0 < len(iss) <= MAX_ISSUER or not (keys or source) or lifetime_s <= 0:
             raise ValueError("a name of its own, a key and a positive lifetime are needed")
         if viewer_key is not None and len(viewer_key) != CLAIM_KEY:
             raise ValueError(f"a viewer key is {CLAIM_KEY} bytes")
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise ValueError(f"issuer {iss}: {type(exc).__name__} {exc}") from exc
-    return LinkIssuer(Issuer(iss, "link", keys, lifetime_s), viewer_key)
+    return LinkIssuer(Issuer(iss, "link", keys, lifetime_s), viewer_key, source)
+
+
+def _jwks_url(text: str) -> str:
+    parts = urlsplit(text)
+    here = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if not parts.hostname or not (parts.scheme == "https" or (here and parts.scheme == "http")):
+        raise ValueError("jwks is an https:// address")
+    return text
 
 
 class HasRings(Protocol):
@@ -87,6 +99,12 @@ class Issuers:
     def longest_session_token_s(self) -> int:
         """How long a session token may be good for from when it is signed, in seconds."""
         return self._session_lifetime_s
+
+    def set_keys(self, iss: str, keys: tuple[VerifyKey, ...]) -> tuple[VerifyKey, ...]:
+        """From now on these are the keys of a link issuer; those it had before."""
+        link = self._links[iss]
+        self._links[iss] = replace(link, issuer=replace(link.issuer, keys=keys))
+        return link.issuer.keys
 
     def trust(self, now: float) -> Trust:
         """Whom to believe at `now`."""

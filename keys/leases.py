@@ -5,7 +5,7 @@ here: the opaque name of the bucket in which a viewer's pace is counted. Pure.
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from keys.pace import Pace
 from keys.sessions import Session
 
 LEASE_S: Final = 15 * 60
+REMEMBERED: Final = 8  # derived keys of a session: of what its player asks for now
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,18 @@ class Lease:
     now: float
     opened: float = 0.0  # when the session was
     token_kid: str = ""  # which of keys' own keys signed the token it was asked for with
+    _made: dict[tuple[object, ...], bytes] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def made(self, what: tuple[object, ...], make: Callable[[], bytes]) -> bytes:
+        """A key made from the session root: the last few are remembered, and gone with this lease."""
+        found = self._made.get(what)
+        if found is None:
+            if len(self._made) >= REMEMBERED:
+                self._made.clear()
+            found = self._made[what] = make()
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """The body of `POST /v1/leases`. Holds secrets."""
@@ -75,7 +88,9 @@ class Lease:
 
 
 _LATER: Final = ("opened", "token_kid")  # a worker of before, which shares our memory, wrote none of these
-_AS_THEY_ARE: Final = tuple(name for name in Lease.__dataclass_fields__ if name not in ("srk", "sk", "pace"))
+_AS_THEY_ARE: Final = tuple(
+    name for name in Lease.__dataclass_fields__ if name not in ("srk", "sk", "pace", "_made")
+)
 
 
 @dataclass(frozen=True, slots=True)

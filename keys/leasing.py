@@ -44,14 +44,20 @@ class Lender:
     now: Callable[[], float]
     matcher: Matcher
 
-    async def lease(self, token: str, uri: str) -> Lease:
-        """The lease of the session this token is of. Refused or Problem when there is none to give."""
+    async def running(self, token: str, uri: str) -> tuple[Claims, Session]:
+        """The claims of a session's token, and its session. Refused or Problem when it does not run."""
         now = self.now()
         claims = verify(token, uri=uri, trust=self.issuers.trust(now), now=now, matcher=self.matcher)
         session = await self.sessions.get(claims.sid) if claims.kind == "session" else None
         if session is None or session.asset != claims.asset:
             raise Problem("forbidden", detail="no such session")
         await self._check_running(session, claims, now)
+        return claims, session
+
+    async def lease(self, token: str, uri: str) -> Lease:
+        """The lease of the session this token is of. Refused or Problem when there is none to give."""
+        now = self.now()
+        claims, session = await self.running(token, uri)
         keys = await self.hierarchy.generation(session.tenant, session.asset, session.generation)
         if keys is None:
             raise Problem(

@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from keys import sessions as core
+from keys.claims import BAD_CLIENT_IP, BAD_NONCE, log_fields
 from keys.container import Matcher, canonical_uri, quote
 from keys.feed import RevocationFeed
 from keys.issuers import Issuers
@@ -59,12 +60,12 @@ class Opener:
         if session is None:
             assert isinstance(decision, core.Refuse), "only a refusal is without a session"
             raise Problem(decision.code, detail=decision.reason)
-        return self._answer(session, scope, claims.cdniip), isinstance(decision, core.New)
+        return self._answer(session, scope, claims), isinstance(decision, core.New)
 
     async def _request(self, claims: Claims, asset: str, client_ip: str, edge: str) -> core.Request:
         network = self.issuers.network(claims)
         if not core.within(client_ip, network):
-            raise Problem("forbidden", detail="from outside the link's network")
+            raise Problem("forbidden", detail=log_fields(BAD_CLIENT_IP))
         published = await self.keys.published(DEFAULT_TENANT, asset)
         if published is None:
             raise Problem("forbidden", detail=f"asset {asset} is not published")
@@ -94,19 +95,24 @@ class Opener:
             issued=(request.tenant, issued),
         )
         if kind:
-            raise Problem("revoked", detail=f"by {kind}")
+            raise Problem("revoked", detail=log_fields(BAD_NONCE, f"revoked by {kind}"))
 
-    def _answer(self, session: core.Session, scope: "Scope", cdniip: str) -> OpenedSession:
-        """The same token for the same session: it is signed over the time the session was opened."""
+    def _answer(self, session: core.Session, scope: "Scope", link: Claims) -> OpenedSession:
+        """The same token for the same session: it is signed over the time the session was opened.
+
+        Only one that is to be renewed begins now.
+        """
+        renewal = link.renewal if scope.renewable else None
         token = mint(
             self.rings.sessions.active(self.now()),
             sid=b64url_decode(session.sid),
             asset=session.asset,
             paths=scope.paths,
             expires=session.expires,
-            now=session.opened,
+            now=self.now() if renewal else session.opened,
             hosts=self.hosts,
-            cdniip=cdniip,
+            cdniip=link.cdniip,
+            renewal=renewal,
         )
         return OpenedSession(token, session.sid, session.asset, session.generation, session.expires)
 
@@ -117,6 +123,9 @@ class Scope:
 
     asset: str
     paths: str  # POSIX ERE of the paths its token is good for
+    renewable: bool = (
+        False  # players keep the token of a stream in their URLs, so it lasts as long as the session
+    )
 
 
 def opened_scope(uri: str) -> Scope:
@@ -125,7 +134,7 @@ def opened_scope(uri: str) -> Scope:
         path = urlsplit(canonical_uri(uri)).path
         if download := _DOWNLOAD.fullmatch(path):
             asset, file = asset_id(download[1]), file_name(download[2])
-            return Scope(asset, quote(f"/d/{asset}/{file}"))
+            return Scope(asset, quote(f"/d/{asset}/{file}"), renewable=True)
         streams = _STREAMS.fullmatch(path)
         return Scope(asset := asset_id(streams[1] if streams else ""), f"/v/{asset}/.*")
     except (ValueError, Problem) as exc:

@@ -137,6 +137,15 @@ class RevocationSet:
         else:
             self._epochs[tenant] = max((second, entry.until), self._epochs.get(tenant, (0, 0.0)))
 
+    def feed(self, now: float) -> Feed:
+        """All of it, as an answer to who knows nothing yet. Entries are as late as `version`."""
+        entries = [Entry(self.version, *name, until) for name, until in self._until.items()]
+        entries += [
+            Entry(self.version, EPOCH, epoch_name(tenant, second), until)
+            for tenant, (second, until) in self._epochs.items()
+        ]
+        return Feed(self.version, tuple(entries), now)
+
     def find(
         self,
         *,
@@ -153,6 +162,8 @@ class RevocationSet:
         `signer` is (iss, kid) of the token; `issued` the tenant, and when the link was signed or the session
         opened: 0 when it does not say, which is before every epoch.
         """
+        if not (self._until or self._epochs):
+            return None
         names = (
             (SID, sid),
             (LID, lid),

@@ -17,12 +17,13 @@ from typing import Any, Final
 
 from keys import revocation
 from keys.access import Access, node_key
-from keys.claims import Refused
+from keys.claims import VERIFIED, Refused, log_fields
 from keys.container import Matcher, canonical_uri
 from keys.fanout import Fanout
 from keys.feed import RevocationFeed
 from keys.hierarchy import Hierarchy
 from keys.issuers import Issuers, LinkIssuer
+from keys.jwks_watch import JwksWatch
 from keys.jws import VerifyKey
 from keys.leases import Lease, NewGeneration, OpenedSession
 from keys.leasing import Lender, within_limits
@@ -39,11 +40,14 @@ from keys.rotation import Rotator
 from keys.secrets import Secrets
 from keys.sessions import Activity, Rules
 from keys.stores import Stores
+from keys.tokens import renewed
 
 COUNTERS: Final[Mapping[str, str]] = {
     "keys_sessions_opened": "sessions opened",
     "keys_sessions_repeated": "openings answered with the session opened moments ago",
     "keys_sessions_refused": "openings refused",
+    "keys_renewals": "session tokens renewed",
+    "keys_renewals_refused": "renewals refused",
     "keys_leases": "leases given",
     "keys_leases_refused": "leases refused",
     "keys_lease_alarms": "minutes in which an edge took far more leases, or of more assets, than usual",
@@ -79,6 +83,7 @@ class KeysService:
         revoker: Revoker,
         opener: Opener,
         lender: Lender,
+        jwks: JwksWatch,
         now: Callable[[], float],
         count: Callable[[str], None],
     ) -> None:
@@ -93,6 +98,7 @@ class KeysService:
         self._opener = opener
         self._lender = lender
         self._fanout = Fanout()
+        self._jwks = jwks
         self._now = now
         self._count = count
 
@@ -120,6 +126,7 @@ class KeysService:
         rules = rules or Rules()
         hierarchy = Hierarchy(root or secrets.root, stores.keys)
         rings = await Rings.open(hierarchy, secrets.issuer, now())
+        issuers = tuple(issuers)
         book = Issuers(issuers, rings, rules.maximum_s)
         feed = RevocationFeed(stores.revocations, now, lambda: book.mark(now()))
         rotator = Rotator(hierarchy, rings, book, secrets, feed, now, count)
@@ -142,6 +149,7 @@ class KeysService:
             revoker=revoker,
             opener=opener,
             lender=lender,
+            jwks=JwksWatch(book, {i.issuer.iss: i.jwks for i in issuers if i.jwks}, time.monotonic),
             now=now,
             count=count,
         )
@@ -151,6 +159,7 @@ class KeysService:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._feed.run())
             tasks.create_task(self._watch_rings())
+            tasks.create_task(self._jwks.run())
             tasks.create_task(self._keep_house())
 
     async def _watch_rings(self) -> None:
@@ -186,7 +195,8 @@ class KeysService:
         with self._counting_refusals("keys_sessions_refused"):
             opened, new = await self._opener.open(token, uri, client_ip, edge)
         self._count("keys_sessions_opened" if new else "keys_sessions_repeated")
-        log.info("session %s asset=%s edge=%s new=%s", opened.sid, opened.asset, edge, new)
+        said = log_fields(VERIFIED)
+        log.info("session %s asset=%s edge=%s new=%s %s", opened.sid, opened.asset, edge, new, said)
         return opened
 
     async def lease(self, session_token: str, uri: str, edge: str = "") -> Lease:
@@ -198,6 +208,18 @@ class KeysService:
             self._count("keys_lease_alarms")
             log.warning("%s", alarm)
         return lease
+
+    async def renew(self, session_token: str, uri: str) -> OpenedSession:
+        """The token that follows this one of a running session (RFC 9246 §3). Problem when there is none."""
+        with self._counting_refusals("keys_renewals_refused"):
+            claims, session = await self._lender.running(session_token, uri)
+            if claims.renewal is None:
+                raise Problem("forbidden", detail="a token that is not to be renewed")
+            token = renewed(
+                self._opener.rings.sessions.active(self._now()), claims, ends=session.expires, now=self._now()
+            )
+        self._count("keys_renewals")
+        return OpenedSession(token, session.sid, session.asset, session.generation, session.expires)
 
     @contextmanager
     def _counting_refusals(self, counter: str) -> Iterator[None]:
@@ -288,6 +310,7 @@ class KeysService:
 
     async def trust(self) -> dict[str, Any]:
         """Whom nodes believe: issuers of tokens, packagers of digest lists, nodes; and our clock."""
+        await self._jwks.refresh_soon()  # nodes ask early for the sake of a key they do not know
         now = self._now()
         nodes = await self._stores.nodes.all()
         return {

@@ -24,6 +24,7 @@ from keys.container import ATTRIBUTE, LINK_PATTERN, canonical_uri, quote, regex_
 from keys.names import asset_id, b64url, b64url_decode, file_name
 from keys.pace import Pace
 from keys.private_file import write_private
+from keys.renewal import WAYS, Renewal
 
 MAX_TOKEN: Final = 1536  # bytes; ffmpeg cuts URLs at 4096
 NOT_BEFORE_SLACK: Final = 30  # s: verifiers allow no leeway, so the signer's clock may run ahead by this
@@ -118,6 +119,9 @@ def sign_url(
     hosts: tuple[str, ...] | list[str] = (),
     pace: Mapping[str, float] | None = None,
     link_id: str | None = None,
+    renew: str | None = None,
+    renew_s: int = 60,
+    attribute: str = ATTRIBUTE,
     now: float | None = None,
 ) -> str:
     """The URL as a signed link: the right to open a session on it within `start_within_s` seconds.
@@ -125,11 +129,13 @@ def sign_url(
     `session_s` is how long that session may last; `viewer` an ID of yours, `network` an address or CIDR, both
     hidden in the link; `once` makes it single-use; `hosts` are further public edge base URLs it is good for;
     `pace` overrides {"burst": s, "rate": × real time, "jumps": n}; `link_id` is what revocation knows it by,
-    otherwise a random one. A link to `/v/<asset>/main.m3u8` opens
-    `main.mpd` too; any other URL, such as `/d/<asset>/<file>`, is signed exactly. ValueError says what does
-    not fit.
+    otherwise a random one; `renew`, for a download, has its session's token last only `renew_s` seconds after
+    each request, handed on by "cookie" or "redirect" (RFC 9246 §3);
+    `attribute` is what the token stands under, where the edges know another name (`token-name`). A link
+    to `/v/<asset>/main.m3u8` opens `main.mpd` too; any other URL, such as `/d/<asset>/<file>`, is signed
+    exactly. ValueError says what does not fit.
     """
-    plain = _plain_url(url)
+    plain = _plain_url(url, attribute)
     issued = int(time.time() if now is None else now)
     claims: dict[str, object] = {
         "aud": AUDIENCE,
@@ -146,19 +152,23 @@ def sign_url(
         claims["cdniip"] = seal_claim(_viewer_key(key), str(ipaddress.ip_network(network, strict=False)))
     if pace is not None:
         claims["pace"] = _pace(pace)
-    return insert_token(plain, key.sign(claims))
+    if renew is not None:
+        claims |= _renewal(plain, renew, renew_s)
+    return insert_token(plain, key.sign(claims), attribute)
 
 
-def insert_token(url: str, token: str) -> str:
+def insert_token(url: str, token: str, attribute: str = ATTRIBUTE) -> str:
     """The URL with the token as path parameter of its first path segment."""
     match = re.match(r"https?://[^/?]+/[^/?]+", url)
     if not match:
         raise ValueError("a signed URL has a path")
-    return f"{match[0]};{ATTRIBUTE}={token}{url[match.end() :]}"
+    return f"{match[0]};{attribute}={token}{url[match.end() :]}"
 
 
-def _plain_url(url: str) -> str:
-    if split_token(url)[1]:
+def _plain_url(url: str, attribute: str) -> str:
+    if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", attribute):
+        raise ValueError("an attribute's name is of A-Z, a-z, 0-9 and _")
+    if split_token(url)[1] or split_token(url, attribute)[1]:
         raise ValueError("the URL is signed already")
     plain = canonical_uri(url)
     if ";" in urlsplit(plain).path:
@@ -195,6 +205,13 @@ def _viewer_key(key: SigningKey) -> bytes:
     if key.viewer_key is None:
         raise ValueError("this signing key cannot hide a viewer or a network: it has no viewer_key")
     return key.viewer_key.reveal()
+
+
+def _renewal(url: str, by: str, extend_s: int) -> dict[str, int]:
+    path = urlsplit(url).path
+    if by not in WAYS or not _DOWNLOAD.fullmatch(path):
+        raise ValueError(f"a download's token is renewed by {' or '.join(WAYS)}; a stream's lasts")
+    return Renewal(WAYS[by], _seconds(extend_s, "renew_s"), path.count("/")).claims()
 
 
 def _pace(pace: Mapping[str, float]) -> dict[str, float]:

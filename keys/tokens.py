@@ -35,11 +35,12 @@ from keys.container import (
     regex_container,
 )
 from keys.names import asset_id, b64url
+from keys.renewal import Renewal
 from keys.signing import NOT_BEFORE_SLACK, SigningKey
 
 __all__ = [
     "SESSION_ISSUER", "Claims", "Issuer", "Refused", "Trust", "VerifiedTokens",
-    "mint", "verify",
+    "mint", "renewed", "verify",
 ]  # fmt: skip
 
 SESSION_ISSUER: Final = "sluice"
@@ -236,12 +237,16 @@ def mint(
     hosts: Iterable[str],
     paths: str | None = None,
     cdniip: str = "",
+    renewal: Renewal | None = None,
 ) -> str:
     """A session token: the right to `paths` of `asset` at these public edge base URLs until `expires`.
 
     `paths` is a POSIX ERE; None: all streams of the asset, `/v/<asset>/.*`. `cdniip` is copied from the link
-    when it had one (RFC 9246 §2.1.14). ValueError when it fits no URL.
+    when it had one (RFC 9246 §2.1.14), and so is `renewal`, which also ends the token that much after `now`
+    at the latest. ValueError when it fits no URL.
     """
+    if renewal is not None:
+        expires = min(expires, now + renewal.extend_s)
     claims: dict[str, object] = {
         "sid": b64url(sid),
         "asset": asset_id(asset),
@@ -251,4 +256,18 @@ def mint(
     }
     if cdniip:
         claims["cdniip"] = cdniip
+    if renewal is not None:
+        claims |= renewal.claims()
     return key.sign(claims)
+
+
+def renewed(key: SigningKey, claims: Claims, *, ends: float, now: float) -> str:
+    """The token that follows a session's, which was verified just now: all it says, and a new end.
+
+    RFC 9246 §3.1: the new `exp` counts from the verification, not from the old one. It never lies beyond
+    `ends`, the session's own end.
+    """
+    assert claims.kind == "session" and claims.renewal is not None, "only such tokens are renewed"
+    times = {"exp": int(min(ends, now + claims.renewal.extend_s)), "nbf": int(now) - NOT_BEFORE_SLACK}
+    said = {name: value for name, value in claims.raw.items() if name not in ("iss", "iat")}
+    return key.sign({**said, **times})

@@ -22,6 +22,7 @@ from keys.names import b64url_decode
 
 Wanted = tuple[str, int]  # a target, and how long its body is
 _OPENING: Final = 8  # connections that open sessions
+_OPENED_AGAIN: Final = 5  # times, when an edge is too busy for new sessions
 _names: Final = itertools.count()
 
 
@@ -94,15 +95,30 @@ async def open_downloads(data: Path, edges: Sequence[str], film: Film) -> list[W
 
 async def _open(line: Line, link: str, film: Film) -> Session:
     session = Session(film, (await _redirected(line, link)).removesuffix("main.m3u8"))
-    await take([line], iter([session.key(0)]))
+    key = await _patiently(line, session.key(0)[0])
+    if (key.status, key.length) != (200, 16):
+        raise WrongAnswer(f"a new session's key was answered {key.status}")
     return session
 
 
 async def _redirected(line: Line, link: str) -> str:
-    answer = await line.get(urlsplit(link).path)
+    """Where a link leads."""
+    answer = await _patiently(line, urlsplit(link).path)
     if answer.status != 302:
         raise WrongAnswer(f"a link was answered {answer.status}")
     return answer.header("location")
+
+
+async def _patiently(line: Line, target: str) -> Reply:
+    """The answer; an edge that is too busy to open sessions is asked again when it says."""
+    answer = await line.get(target)
+    for _ in range(_OPENED_AGAIN):
+        if answer.status != 503:
+            break
+        wait_s = answer.header("retry-after")
+        await asyncio.sleep(int(wait_s) if wait_s.isdecimal() else 1)
+        answer = await line.get(target)
+    return answer
 
 
 async def take(lines: Sequence[Line], wanted: Iterable[Wanted]) -> list[Reply]:

@@ -16,7 +16,7 @@ from keys.names import DEFAULT_TENANT
 from keys.revocation import FOREVER
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
-_TOKEN: Final = re.compile(r"URISigningPackage=([^/?#&]+)")
+_TOKEN: Final = re.compile(r"[;?&][A-Za-z0-9_]+=([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)(?=[/?#&]|$)")
 _KINDS: Final = {
     "session": "sid",
     "link": "lid",

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 
 from edge.deliver.path import Kind, Route
 from keys import sessions
-from keys.claims import Claims
+from keys.claims import BAD_CLIENT_IP, Claims, log_fields
 from keys.leases import Lease
 from keys.names import DEFAULT_TENANT
 from keys.problems import Problem
+from keys.renewal import COOKIE, REDIRECT
 from keys.tokens import SESSION_ISSUER
 
 
@@ -76,23 +77,26 @@ class Authorizer:
 
     async def link(self, route: Route) -> Claims:
         """The claims of a link that may be opened here now; network and use are for keys to check."""
-        claims = await self._claims(route)
+        claims = await self.claims(route)
         self._check_link(claims, route)
         return claims
 
     async def session(self, route: Route, client: str) -> Lease:
         """The lease of the session that may have this now."""
-        return await self._lease(await self._claims(route), route, client)
+        return await self._lease(await self.claims(route), route, client)
 
     async def download(self, route: Route, client: str) -> Lease | None:
         """The lease of the session that may have this file now; None under a link that may be opened."""
-        claims = await self._claims(route)
+        claims = await self.claims(route)
         if claims.kind == "session":
             return await self._lease(claims, route, client)
+        if route.in_cookie:
+            raise Problem("forbidden", detail="a link in a cookie")
         self._check_link(claims, route)
         return None
 
-    async def _claims(self, route: Route) -> Claims:
+    async def claims(self, route: Route) -> Claims:
+        """What the route's token says, verified for it now; the rest of the checks are to follow."""
         return await self._tokens.verify(route.token, self.uri(route))
 
     def _check_link(self, claims: Claims, route: Route) -> None:
@@ -109,8 +113,9 @@ class Authorizer:
     async def _lease(self, claims: Claims, route: Route, client: str) -> Lease:
         if route.kind is Kind.LINK or claims.kind != "session" or claims.asset != route.asset:
             raise Problem("forbidden", detail=f"a {claims.kind} token for something else")
-        if route.in_query:
-            raise Problem("forbidden", detail="query style is for links")
+        way = REDIRECT if route.in_query else COOKIE if route.in_cookie else None
+        if way is not None and (claims.renewal is None or claims.renewal.by != way):
+            raise Problem("forbidden", detail="a token that does not travel so")
         self._check_names(claims.sid, sid=claims.sid, asset=claims.asset, signer=(claims.iss, claims.kid))
         self._revocations.may_go_on()
         lease = await self._leases.get(claims.sid, route.token, self.uri(route))
@@ -131,7 +136,7 @@ class Authorizer:
             raise Problem("forbidden", detail="the lease is for something else")
         self._check_running(lease)
         if not _within(client, lease.network):
-            raise Problem("forbidden", detail="outside the network of its link")
+            raise Problem("forbidden", detail=log_fields(BAD_CLIENT_IP))
 
     def _check_running(self, lease: Lease) -> None:
         if lease.expires <= self._now():

@@ -4,7 +4,6 @@ Content-Length is always set, so a body that breaks off is seen to be broken: wh
 response began, BodyBroken makes the server close the connection; nothing short ever ends as if whole.
 """
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -42,24 +41,27 @@ class Body:
             self._count("failed", 1)
             raise BodyBroken(f"after {self.sent} bytes: {exc}") from exc
 
+    def may_wait(self) -> None:
+        """What it is made of is not here yet: from now on it is noticed when the client leaves."""
+        self._client.watch()
+
     async def begin(self, start: Message) -> None:
         """Sends the head. Gone when the client left."""
         self._client.check()
         self.begun = True
-        await self._out(start)
+        try:
+            await self._send(start)
+        except OSError as exc:
+            raise Gone from exc
 
     async def put(self, piece: memoryview | bytes) -> None:
-        """Sends a piece and lets others have a turn: `send` itself yields only when the socket is full."""
+        """Sends a piece. Gone when the client left. This yields only when the socket is full."""
         after = self.sent + len(piece)
         more = after < self._length
-        await self._out({"type": "http.response.body", "body": piece, "more_body": more})
-        self.sent = after
-        if more:
-            self._client.check()
-        await asyncio.sleep(0)
-
-    async def _out(self, message: Message) -> None:
         try:
-            await self._send(message)
+            await self._send({"type": "http.response.body", "body": piece, "more_body": more})
         except OSError as exc:  # ASGI 2.4: the server says that the client left
             raise Gone from exc
+        self.sent = after
+        if more:
+            self._client.check(len(piece))

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
+from edge.deliver.turns import Turns
 from keys.problems import Problem
 from origin.media.seal import slice_count, slice_length
 
@@ -98,6 +99,7 @@ async def encrypted(
     length: int,
     slice_at: Callable[[int], Awaitable[memoryview]],
     pool: BufferPool,
+    turns: Turns,
     *,
     start: int,
     stop: int,
@@ -106,9 +108,9 @@ async def encrypted(
     """Bytes `start` ≤ i < `stop` of the encrypted body, in pieces. CBC is serial: the rest before is too.
 
     `slice_at(i)` gives plain slice i of an object of `length` bytes; Problem bad_upstream when it is of
-    another length. A piece is only valid until the next is asked for, unless the receiver keeps a
-    view of it. `lead` plain bytes, a multiple of 16, come first as a piece of their own, in a small buffer:
-    for who keeps that piece long.
+    another length. Each piece takes one of `turns`. It is only valid until the next is asked for, unless the
+    receiver keeps a view of it. `lead` plain bytes, a multiple of 16, come first as a piece of their own, in
+    a small buffer: for who keeps that piece long.
     """
     cipher = SegmentCipher(key, number)
     index = out = 0
@@ -117,6 +119,7 @@ async def encrypted(
         if len(plain) != slice_length(length, index):
             raise Problem("bad_upstream", detail=f"slice {index} of {length} bytes has {len(plain)}")
         for piece, last in _pieces(plain, lead if not index else 0, at_end=index == slice_count(length) - 1):
+            await turns.next(first=not out)
             buffer = pool.take() if out or not lead else bytearray(lead + 2 * BLOCK)
             made = cipher.into(buffer, piece, last=last)
             if out + made > start:

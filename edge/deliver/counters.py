@@ -17,6 +17,7 @@ COUNTERS: Final[dict[str, str]] = {
     "media_ms": "milliseconds of media handed out: of video, or of audio where there is no video",
     "sessions_opened": "links that opened a session, or found the one they had opened",
     "opens_refused": "links refused with 503 because this edge was too busy for new sessions",
+    "tokens_renewed": "tokens of downloads renewed while they were used",
     "leases": "session leases taken or renewed",
     "segments_left": "clients that left before their segment was whole",
     "activity_dropped": "requests keys was not told of, because it was away for too long",

@@ -5,6 +5,7 @@ path parts, controls, bidirectional marks, quotes and what some system forbids (
 """
 
 import unicodedata
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ _UNWANTED: Final = frozenset("\"'`<>:|?*%;")  # forbidden on some disk, or of me
 _DEVICES: Final = frozenset({"con", "prn", "aux", "nul"})  # to Windows, whatever the suffix
 
 
+@lru_cache(1024)
 def attachment(name: str, fallback: str) -> bytes:
     """The header value for a file of that name; `fallback`, an ASCII name, when nothing is left of it."""
     safe = safe_name(name) or fallback

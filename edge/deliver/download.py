@@ -2,7 +2,7 @@
 
 Raw ASGI. A file is the same for everyone and on every edge, so its entity tag is its SHA-256, and what one
 edge began another goes on with (SECURITY H12, K4). Only the slices a range needs are fetched (H8, T10). They
-go out in pieces straight from where the cache holds them, so a request costs two slices of memory at most,
+go out whole, straight from where the cache holds them, so a request costs two slices of memory at most,
 however slowly its client reads. No pace: a publisher who allows a download allows it at full speed. What was
 taken back while it runs stops at the next slice, visibly short.
 """
@@ -10,7 +10,7 @@ taken back while it runs stops at the next slice, visibly short.
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Final
+from functools import lru_cache
 
 from starlette.types import Message, Receive, Send
 
@@ -27,13 +27,11 @@ from edge.deliver.hold import Gone, watched
 from edge.deliver.integrity import digest_fields
 from edge.deliver.needs import Library, Opened
 from edge.deliver.path import Route
+from edge.deliver.turns import Turns
 from keys.leases import Lease
-from keys.names import b64url_decode
 from keys.problems import Problem
 from origin.media.asset import FILE_OBJECT, Download
 from origin.media.seal import SLICE, slice_count, slice_length
-
-PIECE: Final = 256 * 1024  # bytes handed to the server at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +88,12 @@ class Downloads:
         now: Callable[[], float],
         first_byte: FirstByte,
         count: Count = ignore,
+        turns: Turns | None = None,
     ) -> None:
-        """`still_allowed` raises Problem when the session has ended meanwhile; `node` is the edge's name."""
+        """`still_allowed` raises Problem when the session has ended meanwhile; `node` is the edge's name.
+
+        `turns` are those of the worker.
+        """
         self._library = library
         self._activity = activity
         self._still_allowed = still_allowed
@@ -99,6 +101,7 @@ class Downloads:
         self._now = now
         self._first_byte = first_byte
         self._count = count
+        self._turns = turns or Turns()
 
     async def serve(
         self, route: Route, request: Request, lease: Lease, receive: Receive, send: Send, extra: Headers
@@ -139,9 +142,12 @@ class Downloads:
         start, stop = span
         indexes = range(start // SLICE, slice_count(stop))
         opened = await self._open(chosen, indexes)
+        if opened.source != "l1":
+            body.may_wait()
         try:
             for index in indexes:
                 plain = await opened.slice(index)
+                await self._turns.next(first=not body.begun)
                 if len(plain) != slice_length(chosen.file.size, index):
                     raise Problem("bad_upstream", detail=f"slice {index} has {len(plain)} bytes")
                 if not body.begun:
@@ -161,8 +167,7 @@ class Downloads:
         before = body.sent
         self._still_allowed(lease)
         try:
-            for at in range(0, len(plain), PIECE):
-                await body.put(plain[at : at + PIECE])
+            await body.put(plain)
         finally:
             self._count("download_bytes", body.sent - before)
             self._activity.progress(lease.sid, body.sent - before)
@@ -181,7 +186,7 @@ class Downloads:
         file, request = chosen.file, chosen.request
         headers: Headers = [
             (b"etag", chosen.etag.encode()),
-            (b"last-modified", formatdate(chosen.modified, usegmt=True).encode()),
+            (b"last-modified", _http_date(chosen.modified)),
             (b"accept-ranges", b"bytes"),
             (b"cache-status", status),
             *extra,
@@ -195,7 +200,7 @@ class Downloads:
             headers.append((b"content-disposition", attachment(file.shown, file.name)))
             headers += digest_fields(
                 request.headers,
-                b64url_decode(file.sha256),
+                file.sha256,
                 whole=chosen.status == 200 and request.method == "GET",
             )
         if chosen.status == 416 or (chosen.status == 206 and not chosen.framing):
@@ -204,3 +209,8 @@ class Downloads:
         if chosen.status != 304:
             headers.append((b"content-length", str(chosen.length).encode()))
         return {"type": "http.response.start", "status": chosen.status, "headers": headers}
+
+
+@lru_cache(1024)
+def _http_date(seconds: int) -> bytes:
+    return formatdate(seconds, usegmt=True).encode()

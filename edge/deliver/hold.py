@@ -20,7 +20,7 @@ DRIP_EVERY_S: Final = 1.0
 DRIP_BYTES: Final = 4
 AT_ONCE_S: Final = 0.1  # within which pace answers whoever need not wait
 LEAD_BYTES: Final = 4096  # made of a body while it drips: no more is held for somebody who has not paid
-UNWATCHED: Final = 8  # pieces, 2 MiB, that may be made for a client that left meanwhile
+UNWATCHED: Final = 2 << 20  # bytes of a body that may be made for a client that left meanwhile
 KEEP_BACK_BYTES: Final = 16  # what no drip reaches: the last block of the piece in hand
 
 
@@ -32,23 +32,23 @@ class Client:
     """Whether the client of one request is still there.
 
     Watching takes a task, which is dear beside a small segment: it begins when the client has to wait for
-    something (longer than pace takes to answer), or with the piece after UNWATCHED.
+    something (longer than pace takes to answer), or when UNWATCHED bytes are out.
     """
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._gone: asyncio.Task[None] | None = None
-        self._checks = 0
+        self._sent = 0
         self.held_s = 0.0  # seconds it had to wait for pace, but for what pace takes to answer
 
-    def check(self) -> None:
-        """Gone when it was seen to leave."""
+    def check(self, sent: int = 0) -> None:
+        """Gone when it was seen to leave. `sent`: bytes of its body that went out since the last check."""
         if self._gone is not None:
             if self._gone.done():
                 raise Gone
-        elif self._checks < UNWATCHED:
-            self._checks += 1
-        else:
+            return
+        self._sent += sent
+        if self._sent >= UNWATCHED:
             self.watch()
 
     @property

@@ -7,22 +7,29 @@ for a part, the bytes would have to be read before the first could go out. Pure.
 
 import base64
 import re
+from functools import lru_cache
 
 from edge.deliver.cors import Headers
+from keys.names import b64url_decode
 
 _MEMBER = re.compile(r"[ \t]*([a-z*][a-z0-9_.*-]*)=([0-9]{1,2})[ \t]*")
 _LONGEST = 1024  # bytes of a Want- header that is read
 
 
-def digest_fields(request: dict[bytes, bytes], sha256: bytes, *, whole: bool) -> Headers:
-    """The digest fields of an answer from a file of that SHA-256. `whole`: its body is the file."""
-    value = b"sha-256=:" + base64.b64encode(sha256) + b":"
+def digest_fields(request: dict[bytes, bytes], sha256: str, *, whole: bool) -> Headers:
+    """The digest fields of an answer from a file of that SHA-256 (base64url). `whole`: its body is it."""
+    value = _member(sha256)
     fields: Headers = []
     if _preference(request.get(b"want-repr-digest")) != 0:
         fields.append((b"repr-digest", value))
     if whole and _preference(request.get(b"want-content-digest")):
         fields.append((b"content-digest", value))
     return fields
+
+
+@lru_cache(1024)
+def _member(sha256: str) -> bytes:
+    return b"sha-256=:" + base64.b64encode(b64url_decode(sha256)) + b":"
 
 
 def _preference(header: bytes | None) -> int | None:

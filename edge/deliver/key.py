@@ -21,7 +21,8 @@ def period_of(descriptor: Descriptor, number: int) -> int:
 
 def segment_key(lease: Lease, rendition: Rendition, protection: str, period: int) -> bytes:
     """K: what this session's segments of that period are encrypted with."""
-    return content_key(lease.srk, protection, rendition.track, rendition.id, period)
+    what = (protection, rendition.track, rendition.id, period)
+    return lease.made(what, lambda: content_key(lease.srk, *what))
 
 
 async def answer(library: Library, route: Route, lease: Lease) -> Answer:

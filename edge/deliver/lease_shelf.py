@@ -1,9 +1,8 @@
 """The leases that the workers of a node share: a viewer's next connection may land on any of them.
 
 Without it, a worker that a session comes to for the first time while keys is away would have to answer 503,
-though the worker beside it holds the lease (SECURITY F27). The shelf is an anonymous memory file (memfd): it
-has no name in any file system, is inherited by the workers of one edge only, and is gone with the last of
-them, so leases are still in memory only (SECURITY 3.4).
+though the worker beside it holds the lease (SECURITY F27). The shelf lies in the memory the workers share
+(`node_memory`), never in a file: leases are still in memory only (SECURITY 3.4).
 
     index:   for each slot  tag 16 · taken f64 · length u32 · digest 16 · zero 4
     slots:   the lease as JSON, at most SLOT bytes
@@ -11,12 +10,9 @@ Nobody locks: a slot that two workers wrote at once does not match its digest, a
 lie in WAYS places; where all are taken the oldest lease goes, and that session asks keys again.
 """
 
-import fcntl
 import hashlib
-import io
 import json
 import mmap
-import os
 import struct
 from typing import Final
 
@@ -29,23 +25,14 @@ KEPT_S: Final = 20 * 60.0  # no lease is good for so long, stretched or not
 
 _ROW: Final = struct.Struct("=16sdI16s4x")
 _EMPTY: Final = bytes(_ROW.size)
-_SIZE: Final = SLOTS * (_ROW.size + SLOT)
-_SEALS: Final = fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-
-
-def new_memory() -> io.FileIO:
-    """The memory of one edge's shelf, empty. Whoever starts the workers holds it and hands it to each."""
-    memory = io.FileIO(os.memfd_create("sluice-leases", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "r+")
-    memory.truncate(_SIZE)
-    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, _SEALS)  # nobody can make it shorter under a reader
-    return memory
+SIZE: Final = SLOTS * (_ROW.size + SLOT)  # of the memory
 
 
 class LeaseShelf:
-    """One worker's view of the shelf in the memory file `fd`. Times are of the machine's monotonic clock."""
+    """One worker's view of the shelf at the start of the memory file `fd`. Times are monotonic seconds."""
 
     def __init__(self, fd: int) -> None:
-        self._memory = mmap.mmap(fd, _SIZE)
+        self._memory = mmap.mmap(fd, SIZE)
 
     def put(self, lease: Lease, taken: float) -> None:
         """Has a lease that was taken at `taken` there for all workers, if it fits."""

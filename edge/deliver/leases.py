@@ -99,14 +99,18 @@ class Leases:
         """The lease of a session whose token was verified for `uri`. A Problem when keys gives none."""
         held = self._held.get(sid)
         if held is not None and self._clock() < self._end(held):
-            held.used = self._clock()
+            held.used, held.token, held.uri = (
+                self._clock(),
+                token,
+                uri,
+            )  # the newest token: one may be renewed
             return held.lease
         refused = self._refused.get(sid)
         if refused is not None and self._clock() < refused[1]:
             raise Problem(refused[0].code, detail="remembered refusal")
         if self._adopt(sid, token, uri):
             return self._held[sid].lease
-        return await self._patience.wait(self._ask_once(sid, token, uri))
+        return await self._patience.wait(self._ask_once(sid, token, uri), running=True)
 
     def forget(self, sid: str) -> None:
         """This worker lets go of a session's keys: nobody asks for it here, it is over, or revoked."""
@@ -214,7 +218,7 @@ class Leases:
             return
         self._lost = None
         self.drop(sid)
-        if len(self._refused) < MOST_REFUSALS:
+        if problem.code != "expired" and len(self._refused) < MOST_REFUSALS:  # a renewed token may follow
             self._refused[sid] = (problem, now + REFUSED_FOR_S)
 
     def _end(self, held: _Held) -> float:

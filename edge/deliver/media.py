@@ -26,6 +26,7 @@ from edge.deliver.needs import Library
 from edge.deliver.open import Opening
 from edge.deliver.path import Kind, Route
 from edge.deliver.playlist import Playlists
+from edge.deliver.renew import Renewals
 from edge.deliver.segment import Segments
 from keys.leases import Lease
 from keys.problems import Problem
@@ -56,6 +57,7 @@ class Media:
         playlists: Playlists,
         segments: Segments,
         downloads: Downloads,
+        renewals: Renewals,
         library: Library,
         activity: Activity,
         cors: Cors,
@@ -63,21 +65,27 @@ class Media:
         node: str,
         secure: bool,
         first_byte: FirstByte,
+        token_name: str = path.TOKEN_NAME,
         trusted_proxies: Sequence[Network] = (),
         count: Count = ignore,
     ) -> None:
-        """`node` is the edge's name in Cache-Status; `secure`: viewers reach it by https."""
+        """`node` is the edge's name in Cache-Status; `secure`: viewers reach it by https.
+
+        `token_name` is what a token's attribute may be called besides the name RFC 9246 gives it.
+        """
         self._authorizer = authorizer
         self._opening = opening
         self._playlists = playlists
         self.segments = segments
         self._downloads = downloads
+        self._renewals = renewals
         self._library = library
         self._activity = activity
         self._cors = cors
         self._node = node
         self._common = common(secure=secure)
         self._first_byte = first_byte
+        self._token_name = token_name
         self._trusted = trusted_proxies
         self._count = count
 
@@ -109,14 +117,19 @@ class Media:
     ) -> int:
         if request.method not in ASKING:
             raise Problem("method_not_allowed" if request.method in KNOWN else "not_implemented")
-        route = path.parse(scope["raw_path"], scope["query_string"])
+        cookies = request.headers.get(b"cookie", b"")
+        route = path.parse(scope["raw_path"], scope["query_string"], cookies, self._token_name)
         if route.kind is Kind.LINK:
             answer = await self._opening.answer(route, request)
         elif route.kind is Kind.DOWNLOAD:
             held = await self._authorizer.download(route, request.client)
-            if held is not None:
+            if held is None:
+                answer = await self._opening.download(route, request)
+            elif (again := await self._renewals.redirect(route)) is not None:
+                answer = again
+            else:
+                extra = [*extra, *await self._renewals.headers(route)]
                 return await self._downloads.serve(route, request, held, receive, send, extra)
-            answer = await self._opening.download(route, request)
         else:
             lease = await self._authorizer.session(route, request.client)
             if route.kind is Kind.SEGMENT:

@@ -17,10 +17,12 @@ from edge.deliver.authorize import Authorizer
 from edge.deliver.counters import Count, ignore
 from edge.deliver.disposition import attachment
 from edge.deliver.headers import FILE_TYPE, PLAYLIST_TYPE, unstored
-from edge.deliver.path import TOKEN_NAME, Route
+from edge.deliver.path import Route
 from edge.deliver.patience import Patience
+from edge.deliver.renew import in_query, set_cookie
 from keys.leases import OpenedSession
 from keys.problems import Problem
+from keys.renewal import REDIRECT
 
 PROTECTION: Final = "aes"
 ASKED_AT_ONCE: Final = 8  # of a crowd: keys then answers one after the other, and not all of them too late
@@ -45,9 +47,11 @@ class Opening:
         admission: Admission,
         *,
         clock: Callable[[], float],
+        secure: bool = False,
         count: Count = ignore,
     ) -> None:
-        """`clock` is monotonic."""
+        """`clock` is monotonic; `secure`: viewers reach this edge by https."""
+        self._secure = secure
         self._admission = admission
         self._turns = asyncio.Semaphore(ASKED_AT_ONCE)
         self._clock = clock
@@ -72,16 +76,27 @@ class Opening:
                 (b"content-disposition", attachment(route.file, route.file)),
             ]
             return Answer(200, [*unstored(FILE_TYPE), *kept], length_known=False)
-        return await self._redirect(route, request, route.file)
+        renewal = (await self._authorizer.claims(route)).renewal
+        if renewal is None:
+            return await self._redirect(route, request, route.file)
+        token = (await self._opened(route, request)).session_token
+        if renewal.by == REDIRECT:
+            return Answer(302, [(b"location", in_query(route, token)), *unstored()])
+        carried = set_cookie(route, renewal, token, secure=self._secure)
+        return Answer(302, [(b"location", route.path.encode("ascii")), *carried, *unstored()])
 
     async def _redirect(self, route: Route, request: Request, place: str) -> Answer:
         """302 to a place of the asset under the session's token."""
+        opened = await self._opened(route, request)
+        target = f"{route.path[:2]};{route.token_name}={opened.session_token}/{route.asset}/{place}"
+        return Answer(302, [(b"location", target.encode("ascii")), *unstored()])
+
+    async def _opened(self, route: Route, request: Request) -> OpenedSession:
         opened = await self._open(route, request.client)
         if opened.asset != route.asset:
             raise Problem("bad_upstream", detail="keys opened a session of another asset")
         self._count("sessions_opened", 1)
-        target = f"{route.path[:2]};{TOKEN_NAME}={opened.session_token}/{route.asset}/{place}"
-        return Answer(302, [(b"location", target.encode("ascii")), *unstored()])
+        return opened
 
     async def _open(self, route: Route, client: str) -> OpenedSession:
         return await self._patience.wait(self._ask(route, client))

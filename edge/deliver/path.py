@@ -2,26 +2,29 @@
 
 Streams lie under `/v`, downloads under `/d`. Everything later (token match, cache key, upstream request)
 uses the Route made here; nobody parses the target again. The token is a path parameter of the first segment
-(RFC 9246 path style); query style is taken on a link only. Names need no percent-encoding, so a `%` in a
+(RFC 9246 path style), under the RFC's name for it or the one in the settings; query style is taken on a link
+only. Names need no percent-encoding, so a `%` in a
 media path is never ours (SECURITY T5: encoded slashes, dots, NUL, overlong and odd forms all fall with it).
 Other query parameters, such as CMCD, are ignored. Pure.
 """
 
 import enum
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from keys.claims import MALFORMED_URI, log_fields
 from keys.names import asset_id, file_name, rendition_id
 from keys.problems import Problem
+from keys.renewal import cookie_tokens
 
 TOKEN_NAME: Final = "URISigningPackage"  # noqa: S105 - the name of the attribute, not a token
 MAX_TARGET_BYTES: Final = 8192
 STREAM_PROTECTIONS: Final = ("aes",)  # what this release serves as streams
 
 _MEDIA = re.compile(rb"/[vd](?![A-Za-z0-9_.~-])")  # /v, /v;…, /v/…, and odd forms such as /v%3b…; so /d
-_FIRST = re.compile(rf"([vd]);{TOKEN_NAME}=(.*)", re.DOTALL)
+_FIRST = re.compile(r"[vd];([A-Za-z0-9_]+)=(.*)", re.DOTALL)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,4096}(\.[A-Za-z0-9_-]{1,4096}){2}")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,=:@/-]*")  # RFC 3986 §3.3 pchar, less `%` and `;`
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -54,7 +57,9 @@ class Route:
     rendition: str = ""  # empty for links, multivariant playlists and downloads
     number: int = 0  # segment number, or key period
     file: str = ""  # name of a download
-    in_query: bool = False  # the token stood in the query: fine for a link, for a session it is not
+    token_name: str = TOKEN_NAME  # the attribute it stood in
+    in_query: bool = False  # the token stood in the query: fine for a link, and for one that is renewed so
+    in_cookie: bool = False  # the token came in a cookie: only a download's may, and one that is renewed so
 
 
 def is_media(raw_path: bytes) -> bool:
@@ -62,8 +67,10 @@ def is_media(raw_path: bytes) -> bool:
     return _MEDIA.match(raw_path) is not None
 
 
-def parse(raw_path: bytes, query: bytes = b"") -> Route:
-    """The route of a media target.
+def parse(raw_path: bytes, query: bytes = b"", cookies: bytes = b"", name: str = TOKEN_NAME) -> Route:
+    """The route of a media target. A download without a token in its target may have one in `cookies`.
+
+    `name` is what a token's attribute may be called besides TOKEN_NAME.
 
     Problem bad_request when the target is no canonical path, forbidden when it lacks exactly one
     well-formed token or names nothing that could exist: a stranger learns no more than that.
@@ -71,16 +78,24 @@ def parse(raw_path: bytes, query: bytes = b"") -> Route:
     if len(raw_path) + len(query) > MAX_TARGET_BYTES:
         raise _refused("target too long")
     first, _, rest = _ascii(raw_path)[1:].partition("/")
-    token = _token(first, query)
+    names = (TOKEN_NAME, name)
+    tokens = _tokens(first, query, names)
+    in_cookie = first == "d" and not tokens and cookies != b""
+    if in_cookie:
+        tokens = cookie_tokens(names, cookies.decode("latin-1"))[:1]
+    if len(tokens) != 1 or not _TOKEN.fullmatch(tokens[0][1]):
+        raise _refused("not exactly one well-formed token")
+    spelled, token = tokens[0]
     segments = _segments(rest)
-    in_query = ";" not in first
+    in_query = ";" not in first and not in_cookie
     path = f"/{first[0]}/" + "/".join(segments)
     if first[0] == "d":
-        return _download(path, token, segments, in_query=in_query)
+        found = _download(path, token, segments)
+        return replace(found, token_name=spelled, in_query=in_query, in_cookie=in_cookie)
     kind, asset, protection, rendition, number = _read(segments)
     if in_query and kind is not Kind.LINK:
         raise _refused("query style is for links")
-    return Route(kind, path, token, asset, protection, rendition, number)
+    return Route(kind, path, token, asset, protection, rendition, number, token_name=spelled)
 
 
 def check_target(raw_path: bytes) -> None:
@@ -97,19 +112,14 @@ def check_target(raw_path: bytes) -> None:
         raise _odd("empty or dot segment")
 
 
-def _token(first: str, query: bytes) -> str:
+def _tokens(first: str, query: bytes, names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """(name, token) of every token in the target: in its first segment, and in its query."""
     in_path = _FIRST.fullmatch(first)
-    found = [in_path[2]] if in_path else []
-    found += [
-        value.decode("latin-1")
-        for name, _, value in (pair.partition(b"=") for pair in re.split(rb"[&;]", query))
-        if name == TOKEN_NAME.encode()
-    ]
-    if not in_path and first not in ("v", "d"):
+    if first not in ("v", "d") and (not in_path or in_path[1] not in names):
         raise _odd("parameters of the first segment")
-    if len(found) != 1 or not _TOKEN.fullmatch(found[0]):
-        raise _refused("not exactly one well-formed token")
-    return found[0]
+    pairs = (pair.decode("latin-1").partition("=") for pair in re.split(rb"[&;]", query))
+    in_query = [(name, value) for name, _, value in pairs if name in names]
+    return [(in_path[1], in_path[2]), *in_query] if in_path else in_query
 
 
 def _segments(rest: str) -> list[str]:
@@ -134,14 +144,14 @@ def _read(segments: list[str]) -> _Names:
     raise _refused("no such route")
 
 
-def _download(path: str, token: str, segments: list[str], *, in_query: bool) -> Route:
+def _download(path: str, token: str, segments: list[str]) -> Route:
     if len(segments) != 2:
         raise _refused("no such route")
     try:
         asset, file = asset_id(segments[0]), file_name(segments[1])
     except Problem as problem:
         raise _refused(problem.detail) from None
-    return Route(Kind.DOWNLOAD, path, token, asset, file=file, in_query=in_query)
+    return Route(Kind.DOWNLOAD, path, token, asset, file=file)
 
 
 def _inside(tail: list[str]) -> tuple[Kind, str, int]:
@@ -173,8 +183,12 @@ def _ascii(raw: bytes) -> str:
 
 
 def _odd(why: str) -> Problem:
-    return Problem("bad_request", "This address is not well formed.", detail=why)
+    return Problem("bad_request", "This address is not well formed.", detail=_logged(why))
 
 
 def _refused(why: str) -> Problem:
-    return Problem("forbidden", detail=why)
+    return Problem("forbidden", detail=_logged(why))
+
+
+def _logged(why: str) -> str:
+    return log_fields(MALFORMED_URI, why.replace('"', "'"))

@@ -2,15 +2,18 @@
 
 Fail closed for access, open for what was granted, each with a limit (SECURITY 3.4): with a feed older
 than NEW_SESSIONS_S no session begins here, older than RUNNING_SESSIONS_S none goes on. Losing the feed
-never un-revokes. Ages are of the monotonic clock.
+never un-revokes. A worker that starts takes over what the others of its node heard (`heard`), as old as it
+is, and reads on from there. Ages are of the monotonic clock.
 """
 
 import asyncio
+import json
 import logging
 import random
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
+from edge.deliver.heard import Heard
 from edge.deliver.keys_clock import KeysClock
 from keys.leases import Lease
 from keys.problems import Problem
@@ -21,6 +24,7 @@ NEW_SESSIONS_S: Final = 60.0
 RUNNING_SESSIONS_S: Final = 15 * 60.0
 WAIT_S: Final = 5.0  # how long keys may hold a poll: a way that swallows answers is noticed in eight (F14)
 LONGEST_PAUSE_S: Final = 5.0
+MOST_SHARED: Final = 8000  # entries: writing down more would hold up others
 
 log = logging.getLogger("sluice.edge.revocations")
 
@@ -44,12 +48,13 @@ class Revocations:
         clock: Callable[[], float],
         running_sessions_s: float = RUNNING_SESSIONS_S,
         wait_s: float = WAIT_S,
+        shared: Heard | None = None,
         keys_clock: KeysClock | None = None,
         refresh_trust: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`now` is wall time, `clock` monotonic; `keys_clock` is told keys' time.
+        """`now` is wall time, `clock` monotonic, and the same for all workers that share `shared`.
 
-        `refresh_trust` is called when keys believes others than before: a key was rotated.
+        `keys_clock` is told keys' time; `refresh_trust` is called when keys believes others than before.
         """
         self.revoked = RevocationSet()
         self._keys = keys
@@ -57,6 +62,8 @@ class Revocations:
         self._clock = clock
         self._running_s = running_sessions_s
         self._wait_s = wait_s
+        self._shared = shared
+        self._told: tuple[int, bytes] = (-1, b"")  # version and text of what is shared
         self._heard: float | None = None  # clock at the last answer
         self.keys_clock = keys_clock or KeysClock(now, clock)
         self._refresh_trust = refresh_trust
@@ -112,6 +119,7 @@ class Revocations:
 
     async def run(self) -> None:
         """Polls until cancelled; after trouble with growing pauses, jittered so that workers spread out."""
+        self._adopt()
         pause = wait_s = 0.0  # the first answer must not be held: it says where we stand
         while True:
             try:
@@ -134,10 +142,31 @@ class Revocations:
         self._heard = self._clock()
         self.keys_clock.heard(feed.now)
         self.known.set()
+        self._share(feed.now, self._heard)
         if feed.trust != self._trust:
             if self._trust and self._refresh_trust is not None:  # at the first answer it is asked for anyway
                 await self._refresh_trust()
             self._trust = feed.trust
+
+    def _adopt(self) -> None:
+        """At the start: what the others of this node heard of keys."""
+        found = self._shared.get(self._clock()) if self._shared is not None else None
+        if found is None or self._heard is not None:
+            return
+        text, self._heard = found
+        self.revoked.apply(Feed.from_json(json.loads(text)))
+        self.known.set()
+
+    def _share(self, now: float, heard: float) -> None:
+        """Tells the others all that is revoked, as it was heard. Too much of it is not shared."""
+        if self._shared is None:
+            return
+        version = self.revoked.version
+        if self._told[0] != version:
+            few = len(self.revoked) <= MOST_SHARED
+            text = json.dumps(self.revoked.feed(now).to_json(), separators=(",", ":")) if few else ""
+            self._told = (version, text.encode())
+        self._shared.put(self._told[1], heard, version)
 
     def _age(self) -> float:
         return float("inf") if self._heard is None else self._clock() - self._heard

@@ -10,6 +10,7 @@ import hmac
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from starlette.types import Message, Receive, Send
@@ -28,6 +29,7 @@ from edge.deliver.key import period_of, segment_key
 from edge.deliver.needs import Grant, Library, Opened, PaceGate
 from edge.deliver.path import Route
 from edge.deliver.playlist import rendition_of
+from edge.deliver.turns import Turns
 from keys.derive import enc, etag_key
 from keys.leases import Lease
 from keys.names import b64url
@@ -63,10 +65,17 @@ class Plan:
 
 def entity_tag(lease: Lease, rendition: str, name: str, length: int, protection: str) -> str:
     """The strong tag of this session's form of an object: another in each session, the same on all edges."""
-    fields = (lease.tenant, lease.asset, lease.generation, rendition, name, length)
-    content = hashlib.sha256(enc("sluice1 object", *fields)).digest()
-    mac = hmac.digest(etag_key(lease.srk), content + protection.encode(), "sha256")
+    content = _identity(lease.tenant, lease.asset, lease.generation, rendition, name, length)
+    key = lease.made(("etag",), lambda: etag_key(lease.srk))
+    mac = hmac.digest(key, content + protection.encode(), "sha256")
     return f'"{b64url(mac)[:ETAG_LENGTH]}"'
+
+
+@lru_cache(4096)
+def _identity(tenant: str, asset: str, generation: int, rendition: str, name: str, length: int) -> bytes:
+    """32 bytes that name an object, the same for everyone."""
+    fields = (tenant, asset, generation, rendition, name, length)
+    return hashlib.sha256(enc("sluice1 object", *fields)).digest()
 
 
 class Segments:
@@ -85,8 +94,9 @@ class Segments:
         count: Count = ignore,
         hold_s: float = HOLD_S,
         drip_every_s: float = DRIP_EVERY_S,
+        turns: Turns | None = None,
     ) -> None:
-        """`still_allowed` and `node` as in `deliver.download`."""
+        """`still_allowed`, `node` and `turns` as in `deliver.download`."""
         self._library = library
         self._pace = pace
         self._activity = activity
@@ -98,6 +108,7 @@ class Segments:
         self._hold_s = hold_s
         self._drip_every_s = drip_every_s
         self._pool = BufferPool()
+        self._turns = turns or Turns()
 
     async def serve(
         self, route: Route, request: Request, lease: Lease, receive: Receive, send: Send, extra: Headers
@@ -221,6 +232,7 @@ class Segments:
             opened.length,
             slice_at,
             self._pool,
+            self._turns,
             start=part.start,
             stop=part.stop,
             lead=0 if granted else LEAD_BYTES,

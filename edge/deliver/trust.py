@@ -1,17 +1,20 @@
 """Whose tokens and whose media count here: the issuers and packagers that keys named last.
 
 Asked every few minutes, and when an unknown key shows up: that may be a rotation this worker has not
-heard of, or noise from a stranger, so asking again for its sake is rate limited. Verification itself is
-`keys.tokens`.
+heard of, or noise from a stranger, so asking again for its sake is rate limited. What one worker of a node
+heard, the others take over from the memory they share (`heard`): a packager enrolled since is known to all
+while keys is away, and to a worker that starts meanwhile (SECURITY F27). Verification is `keys.tokens`.
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from edge.deliver.heard import Heard
 from keys.claims import BAD_ISSUER, Claims, Refused
 from keys.jwk import read_public
 from keys.problems import Problem
@@ -45,8 +48,9 @@ class TrustedTokens:
         clock: Callable[[], float],
         every_s: float = EVERY_S,
         gap_s: float = GAP_S,
+        shared: Heard | None = None,
     ) -> None:
-        """`now` is wall time, `clock` monotonic."""
+        """`now` is wall time, `clock` monotonic, and the same for all workers that share `shared`."""
         self._keys = keys
         self._now = now
         self._clock = clock
@@ -55,7 +59,9 @@ class TrustedTokens:
         self._tokens = VerifiedTokens(Trust(()))
         self._packagers: tuple[Ed25519PublicKey, ...] = ()
         self.known = asyncio.Event()  # set at the first answer of keys
+        self._shared = shared
         self._asked = float("-inf")
+        self._taken = float("-inf")  # clock when keys was asked for what is trusted now
         self._refreshing: asyncio.Task[None] | None = None
 
     def missing(self) -> str | None:
@@ -64,12 +70,14 @@ class TrustedTokens:
 
     async def verify(self, text: str, uri: str) -> Claims:
         """The claims of a token that allows `uri` now. A Problem with the code its viewer may know if not."""
-        if not self.known.is_set():
+        if not self.known.is_set() and not self._adopt():
             raise Problem("unavailable", "Starting. Try again in a moment.", detail="no trust yet")
         try:
             return self._tokens.verify(text, uri, self._now())
         except Refused as refused:
-            if refused.reason != BAD_ISSUER or not await self._ask_for_unknown_key(self._gap_s):
+            if refused.reason != BAD_ISSUER:
+                raise refused.problem() from refused
+            if not self._adopt() and not await self._ask_for_unknown_key(self._gap_s):
                 raise refused.problem() from refused
         try:
             return self._tokens.verify(text, uri, self._now())
@@ -78,6 +86,7 @@ class TrustedTokens:
 
     def packagers(self) -> Sequence[Ed25519PublicKey]:
         """Whose signatures on descriptors and digest lists count."""
+        self._adopt()
         return self._packagers
 
     async def refresh(self) -> None:
@@ -93,15 +102,32 @@ class TrustedTokens:
             task.exception()  # seen: those who asked may all have left
 
     async def _refresh(self) -> None:
-        self._asked = self._clock()
+        self._asked = asked = self._clock()
         fields = await self._keys.trust()
+        self._take(fields, asked)
+        if self._shared is not None:
+            kept = {name: fields[name] for name in ("issuers", "packagers")}
+            self._shared.put(json.dumps(kept, separators=(",", ":")).encode(), asked)
+
+    def _adopt(self) -> bool:
+        """Takes over what another worker heard of keys later than this one; whether it did."""
+        found = self._shared.get(self._clock(), self._taken) if self._shared is not None else None
+        if found is None:
+            return False
+        text, asked = found
+        self._take(json.loads(text), asked)
+        return True
+
+    def _take(self, fields: Mapping[str, Any], asked: float) -> None:
+        if asked < self._taken:
+            return  # a later answer was taken over meanwhile
         try:
             trust = Trust.from_json(fields)
             packagers = tuple(_ed25519(jwk) for jwk in fields["packagers"])
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
             raise Problem("bad_upstream", detail=f"trust of the wrong shape: {exc!r}") from exc
         self._tokens.set_trust(trust)
-        self._packagers = packagers
+        self._packagers, self._taken = packagers, asked
         self.known.set()
 
     async def refresh_soon(self) -> None:
@@ -109,7 +135,8 @@ class TrustedTokens:
         await self._ask_for_unknown_key(min(PACKAGER_GAP_S, self._gap_s))
 
     async def run(self) -> None:
-        """Asks every few minutes until cancelled."""
+        """Asks every few minutes until cancelled. What a worker beside this one heard counts meanwhile."""
+        self._adopt()
         pause = AFTER_TROUBLE_S
         while True:
             try:

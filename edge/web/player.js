@@ -46,7 +46,7 @@ function linkOf(fragment) {
   if (!text) return null;
   try {
     const whole = /^https?%3a/i.test(text) ? decodeURIComponent(text) : text;
-    const url = new URL(whole.replace(/%3B(URISigningPackage)%3D/i, ";$1="), location.origin); // mailers escape both
+    const url = new URL(whole.replace(/%3B(\w+)%3D/i, ";$1="), location.origin); // mailers escape both
     return url.protocol === "http:" || url.protocol === "https:" ? url.href : null;
   } catch {
     return null;

@@ -1,7 +1,7 @@
 // When a session ends, read from the session token in its URL. Reading is no check: the edge checks.
 
 export function sessionEnd(url) {
-  const token = /;URISigningPackage=([^/;?]+)/.exec(url || "")?.[1];
+  const token = /\/v;\w+=([^/;?]+)/.exec(url || "")?.[1];
   try {
     const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
     const { exp } = JSON.parse(atob(payload));

@@ -38,7 +38,7 @@ from keys.stores import Stores
 from origin.media.asset import Descriptor, Rendition, write_descriptor
 from origin.media.digests import ObjectDigest, digest_of, write_list
 from origin.media.seal import Sealer
-from tests.edge.parts import listening_socket
+from tests.edge.parts import NEVER_BUSY, listening_socket
 
 SECONDS = 8
 SEGMENT_S = 2
@@ -150,7 +150,7 @@ class Premises:
             trusted.refresh_soon,
         )
         return EdgeApp(
-            EdgeSettings(f"sluice-{name}", self.edge_url, self.folder / "web"),
+            EdgeSettings(f"sluice-{name}", self.edge_url, self.folder / "web", busy=NEVER_BUSY),
             keys=keys,
             trusted=trusted,
             library=library,

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from deploy.http_guard import Guard
 from deploy.serve import config
 from edge.app import EdgeApp, EdgeSettings
+from edge.deliver.admission import Limits
 from edge.deliver.trust import TrustedTokens
 from keys import sign_url
 from keys.container import quote
@@ -26,15 +27,17 @@ from keys.names import b64url, b64url_decode
 from keys.opening import opened_scope
 from keys.pace import Pace
 from keys.problems import Problem
+from keys.renewal import Renewal
 from keys.revocation import Entry, Feed
 from keys.sessions import Activity
 from keys.signing import SigningKey
-from keys.tokens import Trust, mint, verify
+from keys.tokens import Trust, mint, renewed, verify
 from origin.media.asset import FILE_OBJECT, Descriptor, Download, Rendition
 from origin.media.seal import SLICE
 
 TENANT = "default"
 GENERATION = 3
+NEVER_BUSY = Limits(lag_s=10.0, wait_s=30.0)  # though the machine may be
 STORED = 1_750_000_000  # seconds since the epoch: when the downloads were made
 FILES = {"film.mp4": 3 * SLICE + 77, "clip.mp4": 1000, "empty.mp4": 0}  # downloads and their sizes
 
@@ -247,18 +250,35 @@ class MemoryKeys:
         known = self.opened.get((claims.lid, client_ip))
         if known is None:
             sid = bytes([len(self.opened)] * 16)
-            text = self.session_token(sid, asset, paths=opened_scope(uri).paths)
+            text = self.session_token(sid, asset, paths=opened_scope(uri).paths, renewal=claims.renewal)
             expires = int(time.time()) + self.session_s
             known = OpenedSession(text, b64url(sid), asset, GENERATION, expires)
             self.opened[claims.lid, client_ip] = known
         return known
 
     def session_token(
-        self, sid: bytes, asset: str = "film", *, ends_in: float | None = None, paths: str | None = None
+        self,
+        sid: bytes,
+        asset: str = "film",
+        *,
+        ends_in: float | None = None,
+        paths: str | None = None,
+        renewal: Renewal | None = None,
     ) -> str:
         now = time.time()
         expires = now + (self.session_s if ends_in is None else ends_in)
-        return mint(self.own, sid=sid, asset=asset, expires=expires, now=now, hosts=self.edges, paths=paths)
+        return mint(
+            self.own, sid=sid, asset=asset, expires=expires, now=now, hosts=self.edges, paths=paths,
+            renewal=renewal,
+        )  # fmt: skip
+
+    async def renew(self, session_token: str, uri: str) -> OpenedSession:
+        await self._asked("renew")
+        now = time.time()
+        claims = verify(session_token, uri=uri, trust=Trust.from_json(await self.trust()), now=now)
+        ends = now + self.session_s
+        text = renewed(self.own, claims, ends=ends, now=now)
+        return OpenedSession(text, claims.sid, claims.asset, GENERATION, int(ends))
 
     async def lease(self, session_token: str, uri: str) -> Lease:
         await self._asked("lease")
@@ -385,7 +405,8 @@ async def world(
         counted[name] = counted.get(name, 0) + by
 
     trusted = TrustedTokens(keys, now=now, clock=time.monotonic)
-    made = EdgeSettings("sluice-edge-1", url, web, **settings)
+    public = settings.pop("public_url", url)
+    made = EdgeSettings("sluice-edge-1", public, web, **{"busy": NEVER_BUSY, **settings})
     app = EdgeApp(
         made,
         keys=keys,

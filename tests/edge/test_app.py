@@ -202,8 +202,8 @@ async def test_f35_a_busy_worker_refuses_new_sessions_and_goes_on_with_those_tha
 ) -> None:
     async with world(web) as edge, Viewer(edge.link()) as viewer:
         await viewer.opened()
-        for _ in range(100):
-            edge.app.admission.measured(1.0)
+        for _ in range(300):
+            edge.app.admission.measured(30.0)
         late = edge.link()
         refused = await client.get(late)
         assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
@@ -213,7 +213,7 @@ async def test_f35_a_busy_worker_refuses_new_sessions_and_goes_on_with_those_tha
         health = await client.get(f"{edge.url}/healthz")
         assert (health.status_code, health.json()["new_sessions"]) == (200, False)
         assert (await client.get(f"{edge.url}/healthz/new")).status_code == 503
-        for _ in range(100):
+        for _ in range(300):
             edge.app.admission.measured(0.0)
         assert (await client.get(late)).status_code == 302
 

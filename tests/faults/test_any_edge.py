@@ -72,7 +72,7 @@ class Wanderer:
             url = self._viewer.segment_url(rendition, number)
             key = await self.get(f"{url.rsplit('/', 1)[0]}/key/{number // 3}")
             body = await self.get(url)
-            assert (key.status_code, body.status_code) == (200, 200), body.text[:200]
+            assert (key.status_code, body.status_code) == (200, 200), self._world.system.logs()
             found.append(decrypt(key.content, number, body.content))
             taken.release()
         return found

@@ -17,7 +17,7 @@ BIG = {"720p": [2 * SLICE] * 3, "audio": [1000] * 3}
 async def right(world: Fleet, asset: str, session: Session, number: int, answer: Answer) -> None:
     """The answer is the segment, encrypted for this session."""
     stored = await world.stored(asset)
-    key = await session.get("720p/key/0")
+    key = await session.patient("720p/key/0")
     assert (answer.status, key.status) == (200, 200)
     assert decrypt(key.body, number, answer.body) == stored.segment("720p", number)
 
@@ -34,10 +34,10 @@ async def herd_on_a_cold_asset(world: Fleet, size: int, edges: int) -> None:
     asset = await world.film("herd", BIG)
     sessions = await crowd(world.system, asset, size, edges=edges)
     before = await world.origin_bytes()
-    documents = [await each.get("720p/index.m3u8") for each in sessions[:edges]]
+    documents = [await each.patient("720p/index.m3u8") for each in sessions[:edges]]
     assert {answer.status for answer in documents} == {200}
     await sessions[0].get("audio/0.m4s")  # from here on only 720p/0 is missing
-    await asyncio.gather(*(each.get("720p/key/0") for each in sessions))  # all have their lease
+    await asyncio.gather(*(each.patient("720p/key/0") for each in sessions))  # all have their lease
     world.origin.hold_after(SLICE + 300_000)
     waiting = [asyncio.create_task(each.get("720p/0.m4s")) for each in sessions]
     await held(world)

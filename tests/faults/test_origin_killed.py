@@ -26,7 +26,7 @@ async def test_f1_what_is_cached_plays_while_the_origin_is_stopped(breakable: Sy
         await load.more(30)
         load.stopping.set()
         await running
-        assert (load.wrong, load.refused, load.broken) == ([], [], 0)
+        assert (load.wrong, load.refused, load.broken) == ([], [], 0), breakable.logs()
     finally:
         os.kill(origin, signal.SIGCONT)
 
@@ -44,4 +44,4 @@ async def test_f1_a_killed_origin_is_replaced_and_playback_does_not_notice(
     await replaced(breakable, "origin", origin)
     load.stopping.set()
     await running
-    assert (load.wrong, load.refused, load.broken) == ([], [], 0)
+    assert (load.wrong, load.refused, load.broken) == ([], [], 0), breakable.logs()

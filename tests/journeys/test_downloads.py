@@ -9,7 +9,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
@@ -17,7 +17,9 @@ import pytest
 from keys.problems import Problem
 from tests.support.eventually import eventually
 from tests.support.films import frame_hashes, make_film
+from tests.support.load import replaced
 from tests.support.packaged import packaged
+from tests.support.proxy import Proxy
 from tests.support.system import System, running, sluice_command
 
 LARGE = 40 << 20  # bytes of the original beyond its film: an MP4 may hold a box of anything
@@ -147,23 +149,35 @@ def test_fetch_brings_the_file_verifies_it_and_says_so(
     assert sha256(tmp_path / "Été à Nice.mp4") == sha256(original)
 
 
-def test_f17_fetch_goes_on_at_another_edge_when_one_is_killed(
-    tmp_path_factory: pytest.TempPathFactory, original: Path, tmp_path: Path
+async def test_f17_fetch_goes_on_at_another_edge_when_one_dies_in_the_middle(
+    two_edges: System, original: Path, tmp_path: Path
 ) -> None:
-    with running(tmp_path_factory.mktemp("killed") / "data", edges=2, workers=1) as system:
-        system.add(original, "large", "--download", "original")
-        link = system.link("large", "--download")
-        assert link.startswith(system.edges[0])
-        children = system.children()
-        process = subprocess.Popen(
-            [*sluice_command(), "fetch", link, "-o", str(tmp_path / "f.mp4"), "--edge", system.edges[1]],
-            stderr=subprocess.PIPE,
-            text=True,
+    """The way to the first edge stands still in mid-file; then the edge is killed, and nobody reaches it."""
+    first, other = (urlsplit(url) for url in two_edges.edges)
+    with (
+        Proxy((first.hostname or "", first.port or 0)) as door,
+        Proxy((other.hostname or "", other.port or 0)) as way,
+    ):
+        door.hold_after(6 << 20)
+        link = two_edges.link("large", "--download").replace(two_edges.edges[0], door.url)
+        fetch = await asyncio.create_subprocess_exec(
+            *(*sluice_command(), "fetch", link, "-o", str(tmp_path / "f.mp4"), "--edge", way.url),
+            stderr=asyncio.subprocess.PIPE,
         )
-        os.kill(children["edge-0-0"], signal.SIGKILL)
-        _, told = process.communicate(timeout=120)
-        assert process.returncode == 0, told
+
+        async def in_the_middle() -> bool:
+            return door.holding
+
+        await eventually(in_the_middle, within_s=60)
+        assert not (tmp_path / "f.mp4").exists()
+        door.refuse()
+        worker = two_edges.children()["edge-0-0"]
+        os.kill(worker, signal.SIGKILL)
+        _, told = await asyncio.wait_for(fetch.communicate(), 120)
+        assert fetch.returncode == 0, told.decode()
         assert sha256(tmp_path / "f.mp4") == sha256(original)
+        assert 0 < way.bytes_down < original.stat().st_size, "the rest only"
+    await replaced(two_edges, "edge-0-0", worker)
 
 
 def test_problems_have_codes_scripts_can_use(two_edges: System, original: Path, tmp_path: Path) -> None:

@@ -17,12 +17,15 @@ from sqlalchemy import text
 
 from keys import sign_url
 from keys.container import split_token
+from keys.issuers import LinkIssuer
 from keys.nodes import NodeIdentity
 from keys.reading import MAX_BODY
 from keys.revocation import Feed
 from keys.secrets import Secrets
 from keys.service import KeysService
 from keys.stores import Stores
+from tests.support.attacks import VECTORS
+from tests.support.forge import GOOD, TRUST, URI
 
 if TYPE_CHECKING:
     from tests.keys.conftest import Clock, Serve
@@ -348,3 +351,31 @@ async def test_t21_refusals_are_logged_with_id_and_reason_but_without_the_token(
     assert "is not published" in caplog.text
     for secret in (token, edge["authorization"].removeprefix("Bearer "), secrets.join_token):
         assert secret not in caplog.text
+
+
+async def test_t3_every_attack_is_answered_403_whether_it_is_opened_or_lent_to(
+    stores: Stores, secrets: Secrets, clock: Clock, tmp_path: Path, serve: Serve
+) -> None:
+    believed = [LinkIssuer(issuer) for issuer in TRUST.issuers if issuer.kind == "link"]
+    service = await KeysService.start(
+        stores, secrets, hosts=["http://edge.example:8010"], issuers=believed, now=clock
+    )
+    await service.publish("film", (await service.new_generation("film")).generation, None)
+    node = await enrolled(service, tmp_path, "edge", clock.now)
+    wrong = []
+    async with httpx.AsyncClient(base_url=await serve(service), headers=node) as http:
+
+        async def post(path: str, name: str, token: str) -> int:
+            sent = json.dumps({name: token, "uri": URI, "client_ip": "192.0.2.7"})
+            return (await http.post(path, content=sent)).status_code
+
+        assert await post("/v1/sessions", "token", GOOD) == 201
+        for name, (token, _) in VECTORS.items():
+            if len(token) > MAX_BODY // 2 or "\ud800" <= max(token, default="") <= "\udfff":
+                continue  # too large a body, or no text: a bad request
+            answers = [
+                await post("/v1/sessions", "token", token),
+                await post("/v1/leases", "session_token", token),
+            ]
+            wrong += [(name, status) for status in answers if status != 403]
+    assert wrong == []

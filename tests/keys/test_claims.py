@@ -5,7 +5,8 @@ import json
 import pytest
 
 from keys.cipher import seal_claim
-from keys.claims import Claims, Refused, check_times, read_claims
+from keys.claims import REASONS, VERIFIED, Claims, Refused, check_times, log_fields, read_claims
+from keys.renewal import COOKIE, REDIRECT, Renewal
 
 NOW = 1_800_000_000
 JWE = seal_claim(bytes(16), "viewer-7")
@@ -36,6 +37,7 @@ def test_all_a_link_can_say() -> None:
     )  # fmt: skip
     assert (claims.audience, claims.sub, claims.cdniip, claims.cap) == (("other", "sluice"), JWE, JWE, 600)
     assert claims.pace == {"burst_s": 20, "rate": 1.5, "jumps": 3}
+    assert claims.renewal == Renewal(COOKIE, 30, 2)
     assert claims.raw["film"] == "unknown"
 
 
@@ -63,3 +65,29 @@ def test_times_have_no_leeway(exp: int, nbf: int, reason: int) -> None:
     with pytest.raises(Refused) as caught:
         check_times(exp, nbf, NOW, 60)
     assert caught.value.reason == reason
+
+
+def test_each_reason_has_its_code_and_words_in_the_log() -> None:
+    """RFC 9246 §4.4: s-uri-signing is three digits, s-uri-signing-deny-reason a quoted string."""
+    assert log_fields(VERIFIED) == "s-uri-signing=200"
+    assert set(REASONS) == {*range(400, 412), 500}
+    assert log_fields(411) == 's-uri-signing=411 s-uri-signing-deny-reason="URI container"'
+    assert Refused(404, "expired").problem().detail.endswith('s-uri-signing-deny-reason="expiry: expired"')
+    assert Refused(400).problem().detail == 's-uri-signing=400 s-uri-signing-deny-reason="signature"'
+
+
+@pytest.mark.parametrize(
+    ("said", "renewal"),
+    [
+        ({}, None),
+        ({"cdnistd": 2}, None),
+        ({"cdnistt": 0, "cdniets": 30}, None),
+        ({"cdnistt": 1, "cdniets": 30}, Renewal(COOKIE, 30, 0)),
+        ({"cdnistt": 2, "cdniets": 30, "cdnistd": 3}, Renewal(REDIRECT, 30, 3)),
+    ],
+)
+def test_renewal_is_asked_for_by_two_claims_together(said: dict[str, int], renewal: Renewal | None) -> None:
+    claims = read("link", **said)
+    assert claims.renewal == renewal
+    if renewal is not None:
+        assert renewal.claims() == {"cdnistd": 0, **said}

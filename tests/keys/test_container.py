@@ -13,6 +13,8 @@ from keys.container import (
     LINK_PATTERN,
     BadContainer,
     Matcher,
+    _by_re2,
+    _by_text,
     canonical_uri,
     hash_container,
     quote,
@@ -82,7 +84,6 @@ NO_URI = [
     "http://edge/a\\b",
     "http://edge/ä",
     "http://edge:80a/",
-    "http://edge/v;URISigningPackage=J/film",
     "http://edge/<x>",
     "//edge/v",
     "http://edge/\udce4",
@@ -93,6 +94,12 @@ NO_URI = [
 def test_what_is_no_plain_uri_is_refused(uri: str) -> None:
     with pytest.raises(ValueError, match="not a plain"):
         canonical_uri(uri)
+
+
+@pytest.mark.parametrize("path", ["v;URISigningPackage=J/film", "v;URI%53igningPackage=J/film"])
+def test_t3_a_uri_that_still_holds_a_token_is_refused_however_it_is_escaped(path: str) -> None:
+    with pytest.raises(ValueError, match="a token"):
+        canonical_uri(f"http://edge/{path}")
 
 
 @given(
@@ -263,3 +270,33 @@ def test_a_container_over_hosts_names_each_once_in_canonical_form() -> None:
     container = regex_container(("HTTP://Edge:80/", "http://edge"), "/v")
     assert container == "regex:http://edge/v"
     assert regex_container(("http://edge:8010",), "/v") == "regex:http://edge:8010/v"
+
+
+_parts = st.text(alphabet=r"ab/.:-()|*\+[", min_size=1, max_size=6)
+_fixed = st.builds(
+    lambda hosts, rest, end: (f"({'|'.join(map(quote, hosts))})" if hosts else "") + quote(rest) + end,
+    st.lists(_parts, max_size=3), _parts, st.sampled_from(["", ".*", "*", "+", "|a"]),
+)  # fmt: skip
+
+
+@given(_fixed | _parts, st.lists(st.text(alphabet=r"ab/.:-()|*\+[", max_size=14)))
+def test_a_pattern_of_fixed_texts_means_what_the_engine_says(pattern: str, uris: list[str]) -> None:
+    fast = _by_text(pattern)
+    if fast is not None:
+        engine = _by_re2(pattern)
+        for uri in [*uris, *re.split(r"[|()]", pattern), pattern, f"{pattern}/a", pattern.replace("\\", "")]:
+            assert (fast(uri) is None) == (engine(uri) is None), uri
+
+
+def test_what_keys_mint_is_matched_as_text() -> None:
+    for bases in (("https://edge-1.example",), ("http://127.0.0.1:8010", "https://b.example:8443")):
+        for paths in ("/v/film/.*", "/d/film/film\\.mp4"):
+            pattern = regex_container(bases, paths).removeprefix("regex:")
+            match = _by_text(pattern)
+            assert match is not None
+            for base in bases:
+                assert match(f"{base}/v/film/aes/1.m4s") is not None or paths.startswith("/d/")
+                assert match(f"{base}/d/film/film.mp4") is not None or paths.startswith("/v/")
+                assert match(f"{base}/d/film/film_mp4") is None
+                assert match(f"{base}/v/other/aes/1.m4s") is None
+            assert match("https://evil.example/v/film/aes/1.m4s") is None

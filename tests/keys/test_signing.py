@@ -248,3 +248,14 @@ def test_the_package_gives_a_site_what_it_needs_and_loads_it_when_asked() -> Non
         keys.film  # noqa: B018
     code = "import sys, keys.names; sys.exit('cryptography' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_link_may_carry_its_token_under_another_name() -> None:
+    url = sign_url(f"{EDGE}/v/film/main.m3u8", SITE, attribute="token")
+    plain, text = split_token(url, "token")
+    assert url == f"{EDGE}/v;token={text}/film/main.m3u8" and plain == f"{EDGE}/v/film/main.m3u8"
+    for name in ("", "a-b", "a=b", "1"):
+        with pytest.raises(ValueError, match="attribute"):
+            sign_url(f"{EDGE}/v/film/main.m3u8", SITE, attribute=name)
+    with pytest.raises(ValueError, match="signed already"):
+        sign_url(url, SITE, attribute="token")

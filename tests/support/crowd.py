@@ -42,6 +42,8 @@ class Client:
     async def get(self, target: str, **headers: str) -> Answer:
         """One GET. Broken or OSError when it is not answered whole."""
         self.moved.clear()
+        if self.streams is not None and self.streams[0].at_eof():
+            self.close()  # the server ended it while nothing was asked: idle for too long
         if self.streams is None:
             self.streams = await asyncio.open_connection(self.host, self.port, limit=LIMIT)
         reader, writer = self.streams
@@ -108,6 +110,16 @@ class Session:
     async def get(self, name: str) -> Answer:
         """Something of his, such as `720p/0.m4s`."""
         return await self.client.get(f"{self.base}/{name}")
+
+    async def patient(self, name: str) -> Answer:
+        """The same; told to come again (503), he does, a few times."""
+        answer = await self.get(name)
+        for _ in range(COMES_BACK):
+            if answer.status != 503:
+                break
+            await asyncio.sleep(int(answer.headers["retry-after"]))
+            answer = await self.get(name)
+        return answer
 
 
 async def crowd(system: System, asset: str, size: int, *, edges: int = 1, at_once: int = 12) -> list[Session]:

@@ -141,7 +141,8 @@ def fleet(data: Path, *options: str, workers: int = 2) -> Iterator[Fleet]:
     """A fleet for the time of the block; seen to end."""
     with Proxy() as origin, Proxy() as keys, Proxy() as one, Proxy() as two:
         told = ("--origin-url", origin.url, "--keys-url", keys.url)
-        system = System(data, *told, *options, edges=2, workers=workers)
+        busy = ("--overload-lag", "80ms", "--overload-wait", "1s")  # as by default (F35)
+        system = System(data, *told, *busy, *options, edges=2, workers=workers)
         origin.target, keys.target = ("127.0.0.1", system.base + 1), ("127.0.0.1", system.base)
         one.target, two.target = (("127.0.0.1", system.base + 10 + edge) for edge in range(2))
         try:

@@ -1,5 +1,6 @@
 """A viewer over real sockets: opens a link as a player does, fetches playlists, keys, segments; decrypts."""
 
+import asyncio
 from dataclasses import dataclass, field
 from types import TracebackType
 from urllib.parse import urljoin
@@ -9,6 +10,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from tests.support.playlists import MediaPlaylist, Variant, read_media, read_multivariant
+
+TRIES_AGAIN = 10
 
 
 def decrypt(key: bytes, number: int, body: bytes) -> bytes:
@@ -55,8 +58,13 @@ class Viewer:
         return answer
 
     async def opened(self) -> "Viewer":
-        """Opens the link and expects it to play."""
+        """Opens the link and expects it to play. Told to come again later, it does so, a few times."""
         answer = await self.open()
+        for _ in range(TRIES_AGAIN):
+            if answer.status_code != 503:
+                break
+            await asyncio.sleep(int(answer.headers["retry-after"]))
+            answer = await self.open()
         assert answer.status_code == 200, (answer.status_code, answer.text)
         return self
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from deploy.bench.jobs import crowd, herd, idle, layers, plain, revoke, segments, small
+from deploy.bench.jobs import crowd, herd, idle, layers, overload, plain, revoke, segments, small
 from deploy.bench.rig import Rig
 from deploy.bench.rows import Row
 
@@ -16,4 +16,5 @@ JOBS: Final[dict[str, Callable[[Rig], Awaitable[list[Row]]]]] = {
     "idle": idle.run,
     "revoke": revoke.run,
     "layers": layers.run,
+    "overload": overload.run,
 }

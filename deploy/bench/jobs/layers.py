@@ -30,6 +30,7 @@ from edge.deliver.key import period_of, segment_key
 from edge.deliver.path import Route
 from edge.deliver.playlist import rendition_of
 from edge.deliver.segment import entity_tag
+from edge.deliver.turns import Turns
 from keys.leases import Lease
 from origin.media.asset import segment_object
 
@@ -112,7 +113,7 @@ async def _layers(app: EdgeApp, sessions: list[Session]) -> dict[str, Call]:
             lease.tenant, lease.asset, lease.generation, rendition.id, segment_object(number), lease.sk
         )
         async for _ in encrypted(
-            bytes(16), number, opened.length, opened.slice, pool, start=0, stop=opened.length
+            bytes(16), number, opened.length, opened.slice, pool, Turns(), start=0, stop=opened.length
         ):
             pass
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.deliver.cipher import PIECE, BufferPool, SegmentCipher, cipher_length, encrypted, segment_iv
+from edge.deliver.turns import Turns
 from keys.problems import Problem
 from origin.media.seal import SLICE
 
@@ -29,7 +30,7 @@ async def collected(
     async def slice_at(index: int) -> memoryview:
         return memoryview(plain)[index * SLICE : (index + 1) * SLICE]
 
-    pieces = encrypted(KEY, number, len(plain), slice_at, pool, start=start, stop=stop, lead=lead)
+    pieces = encrypted(KEY, number, len(plain), slice_at, pool, Turns(), start=start, stop=stop, lead=lead)
     return b"".join([bytes(piece) async for piece in pieces])
 
 
@@ -74,7 +75,7 @@ async def test_pieces_held_on_to_are_never_overwritten() -> None:
         piece
         for number in range(3)
         async for piece in encrypted(
-            KEY, number, len(plain), slice_at, pool, start=0, stop=cipher_length(len(plain))
+            KEY, number, len(plain), slice_at, pool, Turns(), start=0, stop=cipher_length(len(plain))
         )
     ]
     whole = b"".join(bytes(piece) for piece in held)
@@ -111,7 +112,7 @@ async def test_a_slice_of_the_wrong_length_is_never_encrypted() -> None:
         return memoryview(bytes(10))
 
     with pytest.raises(Problem) as caught:
-        async for _ in encrypted(KEY, 0, 20, short, BufferPool(), start=0, stop=32):
+        async for _ in encrypted(KEY, 0, 20, short, BufferPool(), Turns(), start=0, stop=32):
             pass
     assert caught.value.code == "bad_upstream"
 

@@ -485,12 +485,15 @@ async def test_t4_a_download_that_runs_stops_when_it_is_taken_back(
 
 
 async def test_a_client_that_leaves_stops_the_work(edge: World) -> None:
+    edge.library.source = "origin"  # its slices are waited for
     edge.library.gate = asyncio.Event()
     host, port = edge.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(head_of(edge, "GET", edge.download()))
     await reader.readexactly(SLICE)
     writer.close()
+    await writer.wait_closed()
+    await asyncio.sleep(0.1)  # for the server's side of it
     edge.library.gate.set()
     await until(lambda: edge.counted.get("downloads_left") == 1)
     assert edge.library.opened[0].closed

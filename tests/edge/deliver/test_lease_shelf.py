@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from edge.deliver import lease_shelf
-from edge.deliver.lease_shelf import KEPT_S, SLOT, WAYS, LeaseShelf, new_memory
+from edge.deliver.lease_shelf import KEPT_S, SLOT, WAYS, LeaseShelf
 from edge.deliver.leases import RENEW_AFTER_S, STRETCH_S, Leases
+from edge.deliver.node_memory import new_memory
 from keys.names import b64url
 from keys.problems import Problem
 from tests.edge.parts import MemoryKeys
@@ -40,7 +41,7 @@ def test_another_worker_finds_what_one_put(memory: int) -> None:
 
 
 def test_the_memory_has_no_name_and_no_size_but_its_own(memory: int) -> None:
-    assert str(Path(f"/proc/self/fd/{memory}").readlink()) == "/memfd:sluice-leases (deleted)"
+    assert str(Path(f"/proc/self/fd/{memory}").readlink()) == "/memfd:sluice-edge (deleted)"
     assert not os.get_inheritable(memory)
     for size in (0, 1 << 30):
         with pytest.raises(PermissionError):

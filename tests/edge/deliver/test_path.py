@@ -272,3 +272,28 @@ def test_t5_a_download_of_any_other_name_is_refused(tail: str) -> None:
     with pytest.raises(Problem) as caught:
         path.parse((TOKENED + tail).encode())
     assert caught.value.code in ("bad_request", "forbidden")
+
+
+@pytest.mark.parametrize("name", [path.TOKEN_NAME, "token"])
+def test_a_token_stands_under_the_rfcs_name_or_the_configured_one(name: str) -> None:
+    raw, query = f"/v;{name}={T}/film/main.m3u8".encode(), f"{name}={T}".encode()
+    for route in (
+        path.parse(raw, name="token"),
+        path.parse(b"/v/film/main.m3u8", query, name="token"),
+        path.parse(b"/d/film/film.mp4", b"", f"a=1; {name}={T}".encode(), "token"),
+    ):
+        assert (route.token, route.token_name) == (T, name)
+
+
+@pytest.mark.parametrize(
+    "target", [f"/v;token={T}/film/main.m3u8?URISigningPackage={T}", f"/v/film/main.m3u8?token={T}&token={T}"]
+)
+def test_t3_two_tokens_under_two_names_are_two_tokens(target: str) -> None:
+    raw, _, query = target.encode().partition(b"?")
+    with pytest.raises(Problem, match="forbidden"):
+        path.parse(raw, query, name="token")
+
+
+def test_another_name_than_those_is_a_parameter_that_is_not_ours() -> None:
+    with pytest.raises(Problem, match="bad_request"):
+        path.parse(f"/v;token={T}/film/main.m3u8".encode())

@@ -13,6 +13,7 @@ from keys.problems import Problem
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds become hundredths."""
     monkeypatch.setattr(patience, "SILENCE_S", 0.05)
+    monkeypatch.setattr(patience, "SILENCE_RUNNING_S", 0.2)
     monkeypatch.setattr(patience, "LONGEST_S", 0.5)
 
 
@@ -26,6 +27,16 @@ async def test_f27_a_silent_keys_is_given_up(quick: None) -> None:
         await Patience().wait(never())
     assert (refused.value.code, refused.value.status) == ("unavailable", 503)
     assert refused.value.retry_after_s
+
+
+async def test_who_has_a_session_waits_longer_than_who_comes_new(quick: None) -> None:
+    waiting = Patience()
+    going_on = asyncio.create_task(waiting.wait(never(), running=True))
+    with pytest.raises(Problem):
+        await waiting.wait(never())
+    assert not going_on.done()
+    with pytest.raises(Problem):
+        await going_on
 
 
 async def test_a_keys_that_answers_others_is_waited_for(quick: None) -> None:

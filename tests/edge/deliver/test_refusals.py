@@ -185,3 +185,21 @@ async def test_t4_a_session_ends_with_the_key_that_signed_its_link(
     await until(lambda: len(edge.app.revocations.revoked) == 1)
     answer = await client.get(url)  # its token is signed by keys; the lease says who signed its link
     assert (answer.status_code, answer.json()["code"]) == (403, "revoked")
+
+
+async def test_every_refused_token_has_its_code_in_the_log(
+    edge: World, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "sluice")
+    edge.keys.network = "198.51.100.0/24"
+    for url, code in (
+        (altered(edge.link(), ""), 400),
+        (edge.link(start_within_s=60, now=time.time() - 61), 404),
+        (edge.link().replace("/film/", "/other/"), 411),
+        (edge.session() + SEGMENT, 410),
+        (f"{edge.url}/v/film/main.m3u8", 500),
+        (edge.session() + "%00", 500),
+    ):
+        caplog.clear()
+        assert (await client.get(url)).status_code in (400, 403)
+        assert f"s-uri-signing={code} s-uri-signing-deny-reason=" in caplog.text

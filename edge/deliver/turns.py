@@ -1,0 +1,52 @@
+"""Whose turn it is: of large pieces of work, one is done in each round of a worker's event loop.
+
+    await turns.next()          # then make one piece and send it
+
+However many bodies are under way, what is small (a playlist, a key, a head) waits for a piece or two, never
+for one of each body. The first piece of a body goes before pieces of bodies that have begun, for a player
+is waiting; every fourth turn goes to those, so that no crowd of newcomers can stop them.
+"""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+NEWCOMERS: Final = 3  # turns in a row, while bodies that have begun wait
+
+
+class Turns:
+    """The turns of one worker. Nothing is held: who has had its turn need not say that it is done."""
+
+    def __init__(self) -> None:
+        self._first: deque[asyncio.Future[None]] = deque()
+        self._later: deque[asyncio.Future[None]] = deque()
+        self._in_a_row = 0  # newcomers' turns
+        self._taken = False  # the turn of this round
+
+    async def next(self, *, first: bool = False) -> None:
+        """Returns in a round of which the turn is the caller's. `first`: nothing of its body is out yet."""
+        loop = asyncio.get_running_loop()
+        if not self._taken:
+            self._taken = True
+            loop.call_soon(self._round, loop)
+            return
+        turn = loop.create_future()
+        (self._first if first else self._later).append(turn)
+        await turn
+
+    def _round(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The turn of the next round; without anybody who waits, it is free for whoever comes."""
+        while self._first or self._later:
+            turn = self._whose().popleft()
+            if not turn.done():  # else its client left
+                turn.set_result(None)
+                loop.call_soon(self._round, loop)
+                return
+        self._taken = False
+
+    def _whose(self) -> "deque[asyncio.Future[None]]":
+        if self._first and (self._in_a_row < NEWCOMERS or not self._later):
+            self._in_a_row += 1
+            return self._first
+        self._in_a_row = 0
+        return self._later
