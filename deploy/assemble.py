@@ -26,11 +26,13 @@ from deploy.layout import Layout
 from deploy.settings import Settings
 from keys import secrets as secret_files
 from keys.client import KeysClient, node_credential
+from keys.problems import Problem
 
 if TYPE_CHECKING:
     from edge.deliver.countries import Countries
     from edge.deliver.limits import LimitStore
     from edge.deliver.pace_ledger import PaceStore
+    from keys.root_keys import RootKeys
 
 Resource = AbstractAsyncContextManager[object]
 Made = TypeVar("Made")
@@ -52,11 +54,13 @@ async def build_keys(settings: Settings) -> ASGIApp:
     layout = Layout(settings)
     layout.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
     secrets = _usable(lambda: secret_files.load_or_create(layout.secrets))
+    root, root_end = await _root_keys(settings, layout, secrets)
     further = _usable(lambda: configured_issuers(_json(settings.issuers)))
     counters = Counters(layout.keys / "counters", 0, COUNTERS, "sluice_", gauges.KEYS)
     service = await KeysService.start(
         await Stores.open(settings.keys_database or f"sqlite:///{layout.keys / 'keys.db'}"),
         secrets,
+        root=root,
         hosts=settings.public_bases,
         issuers=further,
         rules=Rules(settings.opens_per_minute, int(settings.session_limit), settings.streams),
@@ -65,7 +69,7 @@ async def build_keys(settings: Settings) -> ASGIApp:
     )
     counters.set("keys_start_time_seconds", int(time.time()))
     seen = gauges.live_sessions_into(counters, service.live_sessions)
-    return with_resources(create_app(service, counters.render), [seen])
+    return with_resources(create_app(service, counters.render), [*root_end, seen])
 
 
 async def build_origin(settings: Settings) -> ASGIApp:
@@ -113,7 +117,7 @@ async def build_origin(settings: Settings) -> ASGIApp:
         [
             _closing(catalogue.close),
             keys,
-            enrolling(keys, node, _token(layout, secret_files.JOIN_TOKEN)),
+            enrolling(keys, node, _token(layout, secret_files.ORIGIN_TOKEN)),
         ],
     )
 
@@ -128,7 +132,7 @@ async def build_admin(settings: Settings) -> ASGIApp:
         keys=KeysClient(settings.keys, lambda: token),
         origin_url=settings.origin,
         admin_token=token,
-        issuer=_usable(lambda: secret_files.read_issuer(layout.secrets / secret_files.ISSUER)),
+        issuer=lambda: secret_files.read_issuer(layout.secrets / secret_files.ISSUER),
         edges=settings.public_bases,
         port_base=settings.port_base,
     )
@@ -149,6 +153,7 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
     from edge.deliver.admission import Limits
     from edge.deliver.clients import nowhere
     from edge.deliver.first_byte import NAME as FIRST_BYTE
+    from edge.deliver.keys_clock import KeysClock
     from edge.deliver.node_memory import NodeMemory
     from edge.deliver.pace import PaceGate
     from edge.deliver.trust import TrustedTokens
@@ -159,7 +164,8 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
     counters = Counters(
         counters_of(layout, index), worker, edge_counters(), "sluice_edge_", gauges.EDGE, edge_histograms()
     )
-    keys = KeysClient(settings.keys, node_credential(node, time.time))
+    keys_clock = KeysClock(time.time, time.monotonic)
+    keys = KeysClient(settings.keys, node_credential(node, keys_clock.time))
     beside = NodeMemory(shared) if shared is not None else None
     trusted = TrustedTokens(
         keys, now=time.time, clock=time.monotonic, shared=beside.trust if beside else None
@@ -168,7 +174,7 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
     memory = _usable(lambda: open_memory(layout.l1(index), settings.l1_memory, count=counters.count))
     origin = OriginClient(
         settings.origin,
-        lambda: node.bearer("origin", time.time()),
+        lambda: node.bearer("origin", keys_clock.time()),
         outage=SharedOutage(layout.edge(index) / "origin.outage"),
         count=counters.count,
     )
@@ -183,7 +189,7 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
     )
     countries = _countries(settings.geoip) if settings.geoip else None
     pace_store, limit_store, store_ends = _control_stores(settings)
-    pace = PaceGate(pace_store, now=time.time, count=counters.count)
+    pace = PaceGate(pace_store, now=keys_clock.time, count=counters.count)
     readings: dict[str, gauges.Reading] = {
         "workers": lambda: 1,
         "workers_wanted": lambda: settings.workers or len(os.sched_getaffinity(0)),
@@ -193,6 +199,7 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
         "l2_up": lambda: store is not None and store.up,
         "origin_up": lambda: origin.up,
         "revocation_feed_age_seconds": lambda: app.revocations.age_s(),  # noqa: PLW0108 - app is made below
+        "clock_skew_seconds": lambda: abs(keys_clock.skew_s()),
     }
     app = EdgeApp(
         EdgeSettings(
@@ -221,6 +228,7 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
         shelf=beside.leases if beside else None,
         heard=beside.revocations if beside else None,
         origin=origin,
+        keys_clock=keys_clock,
         resources=[
             keys,
             library,
@@ -270,6 +278,25 @@ def with_resources(app: Starlette, resources: Sequence[Resource]) -> Starlette:
 
     app.router.lifespan_context = lifespan
     return app
+
+
+async def _root_keys(
+    settings: Settings, layout: Layout, secrets: secret_files.Secrets
+) -> tuple["RootKeys", list[Resource]]:
+    """Who keeps the root key, and what closes it. What files wrapped before a move, files still open."""
+    from keys.root_keys import Moved
+    from keys.root_transit import TransitRootKeys
+
+    if not settings.kms:
+        return secrets.root, []
+    token = layout.secrets / secret_files.KMS_TOKEN
+    _usable(lambda: secret_files.read_token(token, shortest=1))
+    kms = _usable(lambda: TransitRootKeys(settings.kms, lambda: secret_files.read_token(token, shortest=1)))
+    try:
+        await kms.newest()
+    except (ValueError, Problem) as error:
+        raise SettingError(f"kms: {settings.kms}: {error}") from error
+    return Moved(kms, [secrets.root]), [contextlib.aclosing(kms)]
 
 
 def _countries(path: Path) -> "Countries":

@@ -38,6 +38,7 @@ EDGE: Final[Mapping[str, Gauge]] = {
     "revocation_feed_age_seconds": Gauge(
         "seconds since the last word of keys, of the worker it is worst for", most
     ),
+    "clock_skew_seconds": Gauge("seconds this edge's clock is off keys', ahead or behind", most),
 }
 KEYS: Final[Mapping[str, Gauge]] = {
     "keys_start_time_seconds": Gauge("when keys started, in seconds since the epoch"),

@@ -72,6 +72,14 @@ def _node_name(value: str) -> str:
     return value
 
 
+def _transit_key(value: str) -> str:
+    if value and not re.fullmatch(r"https?://[^/?#]+/v1/[^?#]+/keys/[^/?#]+", value):
+        raise ValueError(
+            f"{value!r} is no transit key; write it like https://vault:8200/v1/transit/keys/sluice"
+        )
+    return _far(value)
+
+
 def _attribute(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,39}", value):
         raise ValueError(f"{value!r} is no name of an attribute; use up to 40 of A-Z, a-z, 0-9 and _")
@@ -110,6 +118,7 @@ Addresses = Annotated[tuple[Annotated[str, AfterValidator(_address)], ...], _wor
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], _words, "networks"]
 Redis = Annotated[str, AfterValidator(_redis), "redis"]
 Database = Annotated[str, AfterValidator(_database), "database"]
+TransitKey = Annotated[str, AfterValidator(_transit_key), "address"]
 Program = Annotated[str, AfterValidator(_program), "program"]
 Port = Annotated[int, Field(ge=1, le=65_000), "port"]
 Level = Annotated[Literal["debug", "info", "warning", "error"], "choice"]

@@ -30,6 +30,7 @@ from deploy.setting_types import (
     Size,
     Switch,
     Text,
+    TransitKey,
 )
 
 ALL: Final = ("keys", "origin", "admin", "edge")
@@ -168,6 +169,12 @@ class Settings(BaseModel):
         "URISigningPackage", "", ("edge",), "what a token's attribute may be called besides URISigningPackage"
     )
     issuers: File | None = _row(None, "", ("keys",), "JSON file of further sites whose links are believed")
+    kms: TransitKey = _row(
+        "",
+        "",
+        ("keys",),
+        "transit key (Vault, OpenBao) that keeps the root key; otherwise in secrets/root.key",
+    )
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

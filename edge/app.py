@@ -31,6 +31,7 @@ from edge.deliver.counters import Count, ignore
 from edge.deliver.download import Downloads
 from edge.deliver.headers import cache_status, common
 from edge.deliver.heard import Heard
+from edge.deliver.keys_clock import KeysClock
 from edge.deliver.leases import Leases, LendsKeys, Shelf
 from edge.deliver.limit_stores import MemoryLimitStore
 from edge.deliver.limits import LimitStore, LinkLimits
@@ -97,6 +98,7 @@ class EdgeApp:
         limits: LimitStore | None = None,
         country_of: Callable[[str], str] = nowhere,
         origin: health.Part | None = None,
+        keys_clock: KeysClock | None = None,
         resources: Sequence[AbstractAsyncContextManager[object]] = (),
     ) -> None:
         """`now` is wall time and `clock` monotonic, both in seconds; `metrics` is Prometheus text;
@@ -106,8 +108,9 @@ class EdgeApp:
         `heard` is where they put the revocations they heard of, likewise.
         `limits` is where links' limits are counted; without one each worker counts for itself.
         `country_of` says which country an address is in, "" when it does not know.
-        `origin` is what health says of the origin. `resources` are entered when serving begins, in order,
-        and left in reverse when it ends: the library, the clients, whatever lives in the loop. `trusted` is
+        `origin` is what health says of the origin; `keys_clock` is told keys' time. `resources` are entered
+        when serving begins, in order, and left in reverse when it ends: the library, the clients, whatever
+        lives in the loop. `trusted` is
         handed in because the library asks it for packagers' keys.
         """
         self.settings = settings
@@ -115,10 +118,17 @@ class EdgeApp:
         self._resources = resources
         self.trusted = trusted
         self.revocations = Revocations(
-            keys, now=now, clock=clock, running_sessions_s=settings.running_sessions_s, shared=heard
+            keys,
+            now=now,
+            clock=clock,
+            running_sessions_s=settings.running_sessions_s,
+            shared=heard,
+            keys_clock=keys_clock,
+            refresh_trust=trusted.refresh,
         )
         patience = Patience()
         self._leases = Leases(keys, clock=clock, patience=patience, count=count, shelf=shelf)
+        self.revocations.on_news = lambda: self._leases.drop_where(self.revocations.concerns)
         self.activity = Activity(keys, now=now, count=count)
         alone = MemoryLimitStore(clock)
         self._limits = LinkLimits(
@@ -213,7 +223,7 @@ class EdgeApp:
         return health.Health(
             {"trust": self.trusted, "revocations": self.revocations, "draining": self._draining},
             {"keys": health.Says(self.revocations.missing_for_new), "load": health.Says(self._too_busy)},
-            {"origin": origin} if origin is not None else {},
+            {"clock": self.revocations.keys_clock} | ({"origin": origin} if origin is not None else {}),
         )
 
     def _too_busy(self) -> str | None:

@@ -35,9 +35,13 @@ class Access:
         """Returns for the admin token; Problem `unauthenticated` otherwise."""
         _compare(authorization, self._secrets.admin_token, "admin token")
 
-    def join(self, authorization: str | None) -> None:
-        """Returns for the join token; Problem `unauthenticated` otherwise."""
-        _compare(authorization, self._secrets.join_token, "join token")
+    def join(self, authorization: str | None, role: str) -> None:
+        """Returns for the token that lets this role enrol; Problem `unauthenticated` otherwise.
+
+        Edges have one of their own: who captured an edge enrols no origin, whose packages all would believe.
+        """
+        token = self._secrets.origin_token if role == "origin" else self._secrets.join_token
+        _compare(authorization, token, "join token")
 
     async def node(self, authorization: str | None, *roles: str) -> Node:
         """The enrolled node that calls, in one of these roles (none given: any)."""

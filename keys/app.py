@@ -68,6 +68,9 @@ _TABLE: Final = (
     ("POST", "/v1/leases", "lease"),
     ("GET", "/v1/revocations", "revocations"),
     ("POST", "/v1/revocations", "revoke"),
+    ("GET", "/v1/keys", "key_states"),
+    ("POST", "/v1/rotations", "rotate"),
+    ("GET", "/v1/regions/{region}/keys", "region_keys"),
     ("POST", "/v1/activity", "activity"),
     ("POST", "/v1/generations", "new_generation"),
     ("POST", "/v1/generations/{asset}/{generation}/publish", "publish"),
@@ -91,8 +94,9 @@ class _Endpoints:
         return _json(self._service.jwks())
 
     async def enrol(self, request: Request) -> Response:
-        self._access.join(reading.proof(request))
         sent = await reading.body(request)
+        role = sent.get("role")
+        self._access.join(reading.proof(request), role if isinstance(role, str) else "")
         await self._service.enrol(
             reading.text(sent, "name"), reading.text(sent, "role"), reading.member(sent, "jwk")
         )
@@ -129,22 +133,45 @@ class _Endpoints:
         return _json(opened.to_json(), 201)
 
     async def lease(self, request: Request) -> Response:
-        await self._access.node(reading.proof(request), "edge")
+        edge = await self._access.node(reading.proof(request), "edge")
         sent = await reading.body(request)
-        lease = await self._service.lease(reading.text(sent, "session_token"), reading.text(sent, "uri"))
+        token, uri = reading.text(sent, "session_token"), reading.text(sent, "uri")
+        lease = await self._service.lease(token, uri, edge.name)
         return _json(lease.to_json())
 
     async def revocations(self, request: Request) -> Response:
         await self._access.node(reading.proof(request))
         after, wait_s = int(reading.number(request, "after", 0)), reading.number(request, "wait", 0)
-        feed = await _while_there(request, self._service.revocations(after, wait_s))
+        trust = request.query_params.get("trust")
+        feed = await _while_there(request, self._service.revocations(after, wait_s, trust))
         return _json(feed.to_json())
 
     async def revoke(self, request: Request) -> Response:
         self._access.admin(reading.proof(request))
         sent = await reading.body(request)
-        entry = await self._service.revoke(reading.text(sent, "kind"), reading.text(sent, "value"))
-        return _json(entry.to_json(), 201)
+        kind, value = reading.text(sent, "kind"), reading.text(sent, "value")
+        revoker = self._service.revoker
+        change = revoker.lift if sent.get("lift") is True else revoker.revoke
+        return _json((await change(kind, value)).to_json(), 201)
+
+    async def key_states(self, request: Request) -> Response:
+        self._access.admin(reading.proof(request))
+        return _json({"keys": [state.to_json() for state in await self._service.rotator.states()]})
+
+    async def rotate(self, request: Request) -> Response:
+        self._access.admin(reading.proof(request))
+        sent = await reading.body(request)
+        overlap_s = reading.seconds(sent, "overlap_s")
+        at_once = sent.get("at_once") is True
+        states = await self._service.rotator.rotate(
+            reading.text(sent, "kind"), overlap_s=overlap_s, at_once=at_once
+        )
+        return _json({"keys": [state.to_json() for state in states]}, 201)
+
+    async def region_keys(self, request: Request) -> Response:
+        await self._access.node(reading.proof(request), "edge")
+        ring = await self._service.rotator.region_keys(request.path_params["region"])
+        return _json(ring.to_json())
 
     async def activity(self, request: Request) -> Response:
         edge = await self._access.node(reading.proof(request), "edge")

@@ -110,6 +110,11 @@ class Claims:
     limits: Limits = NO_LIMITS
 
     @property
+    def issued(self) -> int:
+        """When it was signed, for tenant epochs: `iat`, else `nbf`; 0 when it does not say."""
+        return self.iat or self.nbf
+
+    @property
     def token_id(self) -> str:
         """What revocation knows this token by: its session's ID, or its link's."""
         return self.sid or self.lid

@@ -20,6 +20,7 @@ from httpx_aiohttp import AiohttpTransport
 from keys.leases import Lease, NewGeneration, OpenedSession
 from keys.nodes import NodeIdentity
 from keys.problems import STATUS, Problem, retry_after
+from keys.region_ring import RegionRing
 from keys.revocation import Entry, Feed
 from keys.sessions import Activity
 
@@ -106,15 +107,41 @@ class KeysClient:
         body = {"session_token": session_token, "uri": uri}
         return _typed(Lease.from_json, await self._ask("POST", "/v1/leases", body))
 
-    async def revocations(self, after: int, wait_s: float = 0) -> Feed:
-        """What was revoked after version `after`; held up to `wait_s` ≤ 25 seconds while nothing was."""
+    async def revocations(self, after: int, wait_s: float = 0, trust: str | None = None) -> Feed:
+        """What was revoked after version `after`; held up to `wait_s` ≤ 25 seconds while nothing was.
+
+        `trust` is the mark of the trust the asker has (`Feed.trust`): another is answered at once.
+        """
         path = f"/v1/revocations?after={after}&wait={wait_s:g}"
+        if trust is not None:
+            path += f"&trust={quote(trust, safe='')}"
         return _typed(Feed.from_json, await self._ask("GET", path, wait_s=wait_s))
 
     async def revoke(self, kind: str, value: str) -> Entry:
-        """Take back a session, link, viewer, asset or signing key (`iss/kid`)."""
+        """Take back a session, link, viewer, asset, signing key (`iss/kid`) or a tenant's epoch."""
         body = {"kind": kind, "value": value}
         return _typed(Entry.from_json, await self._ask("POST", "/v1/revocations", body))
+
+    async def lift(self, kind: str, value: str) -> Entry:
+        """Let begin again what was revoked."""
+        body = {"kind": kind, "value": value, "lift": True}
+        return _typed(Entry.from_json, await self._ask("POST", "/v1/revocations", body))
+
+    async def key_states(self) -> list[dict[str, Any]]:
+        """Which keys there are: kind, id, state, since, until."""
+        return list((await self._ask("GET", "/v1/keys"))["keys"])
+
+    async def rotate(
+        self, kind: str, *, overlap_s: float | None = None, at_once: bool = False
+    ) -> list[dict[str, Any]]:
+        """Rotate the root, tenant, signing, link or region key; the keys of that kind afterwards."""
+        body = {"kind": kind, "overlap_s": overlap_s, "at_once": at_once}
+        return list((await self._ask("POST", "/v1/rotations", body))["keys"])
+
+    async def region_keys(self, region: str) -> RegionRing:
+        """The keys to seal a region's shared entries with, the newest first."""
+        answer = await self._ask("GET", f"/v1/regions/{quote(region, safe='')}/keys")
+        return _typed(RegionRing.from_json, answer)
 
     async def tell_activity(self, seen: Mapping[str, Activity]) -> None:
         """Tell what was seen of sessions, by sid, since it was last told. At most 500 sessions a call."""

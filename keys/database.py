@@ -22,6 +22,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT_MS: Final = 10_000
+_PRAGMAS: Final = (
+    f"busy_timeout={BUSY_TIMEOUT_MS}",
+    "foreign_keys=ON",
+    "synchronous=FULL",
+    "secure_delete=ON",  # a deleted wrapped key is overwritten in the file, not only forgotten
+)
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 _QUERY: Final = ("host", "port", "ssl", "sslmode")  # what a postgresql:// address may say after its `?`
 _WRITES: Final = "sluice_writes"
@@ -76,6 +82,17 @@ class Database:
                 )
             yield connection
 
+    async def flush_deleted(self) -> None:
+        """Sees to it that what was deleted is nowhere in SQLite's files, its log of changes included.
+
+        Readers may be in the way: the next time does it then. PostgreSQL's files are its operator's (VACUUM).
+        """
+        if self.is_sqlite:
+            async with self._turn, self.engine.connect() as connection:
+                raw = await connection.get_raw_connection()
+                cursor = await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+                await cursor.close()
+
     async def insert_once(self, connection: AsyncConnection, table: Table, values: Mapping[str, Any]) -> bool:
         """Insert a row unless its primary key is there. Whether it was inserted."""
         insert = sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
@@ -105,7 +122,7 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
     def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # transactions begin below, not when the driver thinks so
         cursor = connection.cursor()
-        for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON", "synchronous=FULL"):
+        for pragma in _PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

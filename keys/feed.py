@@ -1,10 +1,12 @@
 """How revocations reach the edges: a long poll over the log, in one process or in several with one database.
 
 A revocation made in this process wakes the waiting polls at once; one made in another is found by looking
-at the database once a second while anybody waits. Also keeps this process's own `RevocationSet` up to date.
+at the database once a second. Also keeps this process's own `RevocationSet` up to date. A poll says which
+trust its edge has (a mark), and is answered as soon as that is another: so edges hear of rotated keys.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -32,25 +34,33 @@ class Log(Protocol):
 class RevocationFeed:
     """The long poll. `run()` must be running for other processes' revocations to be seen while waiting."""
 
-    def __init__(self, log: Log, now: Callable[[], float]) -> None:
+    def __init__(
+        self, log: Log, now: Callable[[], float], trust_mark: Callable[[], str] = lambda: ""
+    ) -> None:
         self.revoked = RevocationSet()
         self._log = log
         self._now = now
+        self._trust_mark = trust_mark
+        self._told_mark = ""
         self._news = asyncio.Condition()
         self._refreshing = asyncio.Lock()
         self._closed = False
 
-    async def after(self, version: int, wait_s: float) -> Feed:
-        """The feed after `version`; held up to `wait_s` ≤ LONGEST_WAIT_S while there is nothing new."""
+    async def after(self, version: int, wait_s: float, trust: str | None = None) -> Feed:
+        """The feed after `version`; held up to `wait_s` ≤ LONGEST_WAIT_S while there is nothing new.
+
+        `trust` is the mark of the trust the asker has; None: he does not want to know.
+        """
         feed = await self._read(version)
-        if feed.version == version:
-            try:
+        if feed.version == version and trust in (None, feed.trust):
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(wait_s, LONGEST_WAIT_S)), self._news:
-                    await self._news.wait_for(lambda: self._closed or self.revoked.version > version)
-            except TimeoutError:
-                return feed
+                    await self._news.wait_for(lambda: self._is_news(version, trust))
             feed = await self._read(version)
         return feed
+
+    def _is_news(self, version: int, trust: str | None) -> bool:
+        return self._closed or self.revoked.version > version or trust not in (None, self._trust_mark())
 
     async def refresh(self) -> RevocationSet:
         """All that is revoked now, straight from the log. Wakes the polls when it found news."""
@@ -58,7 +68,9 @@ class RevocationFeed:
             before = self.revoked.version
             if await self._log.version() != before and not self.revoked.apply(await self._read(before)):
                 self.revoked.apply(await self._read(0))
-            if self.revoked.version != before:
+            mark = self._trust_mark()
+            if self.revoked.version != before or mark != self._told_mark:
+                self._told_mark = mark
                 await self._wake()
         return self.revoked
 
@@ -80,7 +92,7 @@ class RevocationFeed:
     async def _read(self, version: int) -> Feed:
         now = self._now()
         newest, entries = await self._log.after(version, now)
-        return Feed(newest, tuple(entries), now)
+        return Feed(newest, tuple(entries), now, self._trust_mark())
 
     async def _wake(self) -> None:
         async with self._news:

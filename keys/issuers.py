@@ -4,18 +4,21 @@ Each issuer may share a viewer key with this service, under which its links hide
 the `Trust` that tokens are verified with, and what a link's private claims say.
 """
 
+import hashlib
 import ipaddress
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from keys.cipher import CLAIM_KEY, BadWrap, Secret, open_claim
 from keys.claims import BAD_CLIENT_IP, BAD_SUBJECT
 from keys.jws import VerifyKey
 from keys.keyring import Keyring
-from keys.names import b64url_decode
-from keys.signing import MAX_VIEWER, SigningKey
+from keys.link_ring import LinkRing
+from keys.names import b64url, b64url_decode
+from keys.signing import MAX_VIEWER
 from keys.tokens import SESSION_ISSUER, Claims, Issuer, Refused, Trust
 
 LINK_LIFETIME_S: Final = 30 * 24 * 3600  # a link's `exp` may lie this far ahead
@@ -30,11 +33,6 @@ class LinkIssuer:
     issuer: Issuer
     viewer_key: Secret | None = field(default=None, repr=False)
     jwks: str = ""  # where he publishes his keys (`keys.jwks_watch`); "": they are as configured
-
-
-def site_issuer(key: SigningKey, lifetime_s: int = LINK_LIFETIME_S) -> LinkIssuer:
-    """The installation's own site, from its signing key."""
-    return LinkIssuer(Issuer(key.iss, "link", (key.verify_key(),), lifetime_s), key.viewer_key)
 
 
 def configured_issuers(config: Mapping[str, Mapping[str, Any]]) -> list[LinkIssuer]:
@@ -70,14 +68,37 @@ def _jwks_url(text: str) -> str:
     return text
 
 
-class Issuers:
-    """All link issuers, and the session tokens' own: what `GET /v1/trust` tells and what opening needs."""
+class HasRings(Protocol):
+    """Who has the rings of the installation's own keys (`keys.rings`)."""
 
-    def __init__(self, links: Iterable[LinkIssuer], sessions: Keyring, longest_session_s: int) -> None:
+    @property
+    def sessions(self) -> Keyring:
+        """The keys of session tokens."""
+        ...
+
+    @property
+    def links(self) -> LinkRing:
+        """The site's keys."""
+        ...
+
+
+class Issuers:
+    """All link issuers, and the session tokens' own: what `GET /v1/trust` tells and what opening needs.
+
+    `links` are believed besides the site itself, whose keys are in `rings`.
+    """
+
+    def __init__(self, links: Iterable[LinkIssuer], rings: HasRings, longest_session_s: int) -> None:
         self._links = {link.issuer.iss: link for link in links}
-        self._sessions = sessions
+        self._rings = rings
         self._session_lifetime_s = longest_session_s + CLOCK_SLACK_S
-        self.longest_link_s = max((link.issuer.max_lifetime_s for link in self._links.values()), default=0)
+        lifetimes = (link.issuer.max_lifetime_s for link in self._links.values())
+        self.longest_link_s = max(LINK_LIFETIME_S, *lifetimes, 0)
+
+    @property
+    def longest_session_token_s(self) -> int:
+        """How long a session token may be good for from when it is signed, in seconds."""
+        return self._session_lifetime_s
 
     def set_keys(self, iss: str, keys: tuple[VerifyKey, ...]) -> tuple[VerifyKey, ...]:
         """From now on these are the keys of a link issuer; those it had before."""
@@ -87,9 +108,17 @@ class Issuers:
 
     def trust(self, now: float) -> Trust:
         """Whom to believe at `now`."""
-        keys = tuple(VerifyKey.from_jwk(jwk) for jwk in self._sessions.public_jwks(now))
+        ring = self._rings.links
+        site = Issuer(ring.iss, "link", tuple(key.public for key in ring.at(now)), LINK_LIFETIME_S)
+        keys = tuple(VerifyKey.from_jwk(jwk) for jwk in self._rings.sessions.public_jwks(now))
         session = Issuer(SESSION_ISSUER, "session", keys, self._session_lifetime_s)
-        return Trust([*(link.issuer for link in self._links.values()), session])
+        links = {site.iss: site} | {iss: link.issuer for iss, link in self._links.items()}
+        return Trust([*links.values(), session])
+
+    def mark(self, now: float) -> str:
+        """A short text that changes when `trust` does."""
+        text = json.dumps(self.trust(now).to_json(), sort_keys=True)
+        return b64url(hashlib.sha256(text.encode()).digest()[:12])
 
     def viewer(self, claims: Claims) -> str | None:
         """The viewer a verified link names. Refused when hidden under another key, or no printable text."""
@@ -109,11 +138,17 @@ class Issuers:
     def _open(self, claims: Claims, jwe: str, reason: int) -> str | None:
         if not jwe:
             return None
-        key = self._links[claims.iss].viewer_key
+        key = self._viewer_key(claims)
         try:
             return open_claim(key.reveal(), jwe) if key else _no_key(reason)
         except BadWrap as exc:
             raise Refused(reason) from exc
+
+    def _viewer_key(self, claims: Claims) -> Secret | None:
+        link = self._links.get(claims.iss)
+        if link is not None:
+            return link.viewer_key
+        return next((k.viewer_key for k in self._rings.links.keys if k.public.kid == claims.kid), None)
 
 
 def _no_key(reason: int) -> str:

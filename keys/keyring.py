@@ -1,7 +1,8 @@
-"""Signing keys in their turn: one active, the others retiring until all they signed has expired.
+"""Signing keys in their turn: announced, active, then retiring until all they signed has expired.
 
-Answers: which key signs now, which keys verifiers must know, and what the ring is after a rotation. Pure;
-where the ring is kept, wrapped by the root key, is for the stores.
+Answers: which key signs now, which keys verifiers must know, and what the ring is after a rotation. A new
+key is announced before it signs, so that verifiers know it when they meet it. Pure; where the ring is kept,
+wrapped by the root key, is for the stores.
 """
 
 import json
@@ -13,21 +14,24 @@ from keys.signing import SigningKey
 
 @dataclass(frozen=True, slots=True)
 class RingKey:
-    """A key in the ring. `retires`: None while it signs, else when verifiers may forget it (epoch s)."""
+    """A key in the ring. Times are epoch seconds. `retires`: None until another follows it."""
 
     key: SigningKey
-    retires: float | None = None
+    retires: float | None = None  # when verifiers may forget it
+    starts: float = 0.0  # when it begins to sign
 
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """Newest first. Exactly one key is active."""
+    """Newest first. Exactly one key, the newest, does not retire."""
 
     keys: tuple[RingKey, ...]
 
     def __post_init__(self) -> None:
         if sum(ring_key.retires is None for ring_key in self.keys) != 1:
             raise ValueError("a keyring has exactly one active key")
+        if self.keys[0].retires is not None:
+            raise ValueError("a keyring's newest key does not retire")
         if len({ring_key.key.kid for ring_key in self.keys}) != len(self.keys):
             raise ValueError("a keyring has no key twice")
 
@@ -36,22 +40,25 @@ class Keyring:
         """A ring of one."""
         return cls((RingKey(key),))
 
-    @property
-    def active(self) -> SigningKey:
-        """The key that signs now."""
-        return next(ring_key.key for ring_key in self.keys if ring_key.retires is None)
+    def active(self, now: float) -> SigningKey:
+        """The key that signs at `now`: the newest that has begun to; the oldest where none has."""
+        return next((k.key for k in self.keys if k.starts <= now), self.keys[-1].key)
 
     def public_jwks(self, now: float) -> list[dict[str, str]]:
         """What verifiers must know at `now`, newest first."""
         return [ring_key.key.public_jwk() for ring_key in self.trimmed(now).keys]
 
-    def rotated(self, new: SigningKey, now: float, longest_token_s: float) -> "Keyring":
-        """The ring in which `new` signs. The key before it retires once its longest token has expired."""
+    def rotated(self, new: SigningKey, now: float, longest_token_s: float, lead_s: float = 0.0) -> "Keyring":
+        """The ring in which `new` signs from `lead_s` seconds on, and is announced until then.
+
+        The key before it retires once the longest token it may still sign has expired.
+        """
+        starts = now + lead_s
         retiring = tuple(
-            RingKey(ring_key.key, now + longest_token_s) if ring_key.retires is None else ring_key
-            for ring_key in self.trimmed(now).keys
+            RingKey(k.key, starts + longest_token_s, k.starts) if k.retires is None else k
+            for k in self.trimmed(now).keys
         )
-        return Keyring((RingKey(new), *retiring))
+        return Keyring((RingKey(new, None, starts), *retiring))
 
     def trimmed(self, now: float) -> "Keyring":
         """The ring without the keys that have retired."""
@@ -63,7 +70,7 @@ class Keyring:
 
     def to_json(self) -> bytes:
         """The ring with its private keys. A secret: wrap it before it is stored."""
-        rows = [{"key": b64url(k.key.to_json()), "retires": k.retires} for k in self.keys]
+        rows = [{"key": b64url(k.key.to_json()), "retires": k.retires, "starts": k.starts} for k in self.keys]
         return json.dumps({"keys": rows}, separators=(",", ":")).encode()
 
     @classmethod
@@ -72,7 +79,10 @@ class Keyring:
         try:
             rows = json.loads(data)["keys"]
             return cls(
-                tuple(RingKey(SigningKey.from_json(b64url_decode(r["key"])), r["retires"]) for r in rows)
+                tuple(
+                    RingKey(SigningKey.from_json(b64url_decode(r["key"])), r["retires"], r.get("starts", 0.0))
+                    for r in rows
+                )
             )
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             raise ValueError("not a keyring") from None

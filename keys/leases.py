@@ -41,6 +41,8 @@ class Lease:
     now: float
     limits: Limits = NO_LIMITS
     cookie: str = field(default="", repr=False)  # of the browser the link is bound to
+    opened: float = 0.0  # when the session was
+    token_kid: str = ""  # which of keys' own keys signed the token it was asked for with
     _made: dict[tuple[object, ...], bytes] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -75,13 +77,15 @@ class Lease:
             "now": self.now,
             "limits": self.limits.to_json(),
             "cookie": self.cookie,
+            "opened": self.opened,
+            "token_kid": self.token_kid,
         }
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Lease":
         """The lease that `to_json` wrote. KeyError, TypeError or ValueError when it is none."""
         return cls(
-            **{name: fields[name] for name in _AS_THEY_ARE},
+            **{name: fields[name] for name in _AS_THEY_ARE if name in fields or name not in _LATER},
             srk=b64url_decode(fields["srk"]),
             sk=b64url_decode(fields["sk"]),
             pace=Pace.from_json(fields["pace"]),
@@ -89,6 +93,7 @@ class Lease:
         )
 
 
+_LATER: Final = ("opened", "token_kid")  # a worker of before, which shares our memory, wrote none of these
 _AS_THEY_ARE: Final = tuple(
     name for name in Lease.__dataclass_fields__ if name not in ("srk", "sk", "pace", "limits", "_made")
 )

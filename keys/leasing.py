@@ -59,7 +59,7 @@ class Lender:
     async def lease(self, token: str, uri: str) -> Lease:
         """The lease of the session this token is of. Refused or Problem when there is none to give."""
         now = self.now()
-        _, session = await self.running(token, uri)
+        claims, session = await self.running(token, uri)
         keys = await self.hierarchy.generation(session.tenant, session.asset, session.generation)
         if keys is None:
             raise Problem(
@@ -84,6 +84,8 @@ class Lender:
             now=now,
             limits=(limits := self._limits(session)),
             cookie=self._cookie(session) if limits.device else "",
+            opened=session.opened,
+            token_kid=claims.kid,
         )
 
     async def _check_running(self, session: Session, claims: Claims, now: float) -> None:
@@ -98,6 +100,7 @@ class Lender:
             viewer=session.viewer,
             asset=session.asset,
             signer=(session.iss, session.kid),
+            issued=(session.tenant, session.opened),
         ) or revoked.find(now=now, signer=(claims.iss, claims.kid))
         if kind or standing == core.REVOKED:
             raise Problem("revoked", detail=f"by {kind or 'its record'}")

@@ -20,10 +20,10 @@ from keys.claims import BAD_CLIENT_IP, BAD_NONCE, log_fields
 from keys.container import Matcher, canonical_uri, quote
 from keys.feed import RevocationFeed
 from keys.issuers import Issuers
-from keys.keyring import Keyring
 from keys.leases import OpenedSession, device_cookie
 from keys.names import DEFAULT_TENANT, SESSION_ID_BYTES, asset_id, b64url, b64url_decode, file_name
 from keys.problems import Problem
+from keys.rings import Rings
 from keys.store_keys import KeyStore
 from keys.store_sessions import SessionStore
 from keys.tokens import Claims, mint, verify
@@ -42,7 +42,7 @@ class Opener:
     keys: KeyStore
     feed: RevocationFeed
     issuers: Issuers
-    signing: Keyring
+    rings: Rings
     hosts: Sequence[str]
     rules: core.Rules
     now: Callable[[], float]
@@ -73,7 +73,7 @@ class Opener:
         cookie = device_cookie(self.device_key.reveal(), claims.iss, claims.lid)
         known = any(hmac.compare_digest(cookie, other) for other in cookies)
         request = replace(await self._request(claims, scope.asset, client_ip, edge), known_device=known)
-        await self._check_revoked(request, now)
+        await self._check_revoked(request, claims.issued, now)
         fresh = (b64url(secrets.token_bytes(SESSION_ID_BYTES)), secrets.token_bytes(SALT_BYTES))
         decision, session = await self.sessions.open(request, self.rules, fresh, claims.exp, now)
         if session is None:
@@ -108,13 +108,14 @@ class Opener:
             limits=claims.limits,
         )
 
-    async def _check_revoked(self, request: core.Request, now: float) -> None:
+    async def _check_revoked(self, request: core.Request, issued: float, now: float) -> None:
         kind = (await self.feed.refresh()).find(
             now=now,
             lid=request.link_id,
             viewer=request.viewer,
             asset=request.asset,
             signer=(request.iss, request.kid),
+            issued=(request.tenant, issued),
         )
         if kind:
             raise Problem("revoked", detail=log_fields(BAD_NONCE, f"revoked by {kind}"))
@@ -126,7 +127,7 @@ class Opener:
         """
         renewal = link.renewal if scope.renewable else None
         token = mint(
-            self.signing.active,
+            self.rings.sessions.active(self.now()),
             sid=b64url_decode(session.sid),
             asset=session.asset,
             paths=scope.paths,

@@ -72,6 +72,16 @@ def number(request: Request, name: str, default: float) -> float:
     return value
 
 
+def seconds(body: dict[str, Any], name: str) -> float | None:
+    """A member of the body that is a number of seconds from 0; None when it is not there."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**31:
+        raise Problem("bad_request", f"{name} is a number of seconds.")
+    return float(value)
+
+
 def activity(sessions: dict[str, Any]) -> dict[str, Activity]:
     """What an edge tells of sessions, by their IDs."""
     if not all(_SID.fullmatch(sid) for sid in sessions):

@@ -1,9 +1,12 @@
 """The secrets of an installation as files: made on first start, read with suspicion ever after.
 
     secrets/ (0700)   root.key     32 bytes: wraps every stored key          keys service only
+                      root-2.key   … and what it was rotated to
                       issuer.json  the site's link-signing key               keys service and the site
                       admin-token  an operator's token                       operators, console
-                      join-token   lets a node enrol                         nodes, at first start
+                      join-token   lets an edge enrol                        edges, at first start
+                      origin-join-token  lets an origin enrol, whose packages are believed   the origin
+                      kms-token    opens the key management service, if any  keys service only, made by hand
 All files are 0600. Processes may start together: of two that make a file one wins, and both read the winner's
 (`keys.private_file`). Where the directory is, `deploy` says.
 """
@@ -16,20 +19,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from keys.private_file import create_private
+from keys.private_file import create_private, write_private
+from keys.root_files import KEY_BYTES, RootKeyFiles
 from keys.signing import SigningKey
 
-ROOT_KEY: Final = "root.key"
 ISSUER: Final = "issuer.json"
 ADMIN_TOKEN: Final = "admin-token"  # noqa: S105 (a file name)
 JOIN_TOKEN: Final = "join-token"  # noqa: S105 (a file name)
+ORIGIN_TOKEN: Final = "origin-join-token"  # noqa: S105 (a file name)
+KMS_TOKEN: Final = "kms-token"  # noqa: S105 (a file name)
 
-ROOT_KEY_BYTES: Final = 32
 SITE: Final = "site"  # the issuer name of the installation's own links
 
-_TOKEN = re.compile(
-    r"[A-Za-z0-9._~+/=-]{32,512}"
-)  # 32 characters: guessing is hopeless without counting tries
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,512}")
+# Of ours: 32 characters, so guessing is hopeless without counting tries.
 
 
 def _new_token() -> bytes:
@@ -37,10 +40,10 @@ def _new_token() -> bytes:
 
 
 _MAKERS: Final[dict[str, Callable[[], bytes]]] = {
-    ROOT_KEY: lambda: secrets.token_bytes(ROOT_KEY_BYTES),
     ISSUER: lambda: SigningKey.generate(SITE).to_json(),
     ADMIN_TOKEN: _new_token,
     JOIN_TOKEN: _new_token,
+    ORIGIN_TOKEN: _new_token,
 }
 
 
@@ -52,10 +55,12 @@ class BadSecret(Exception):
 class Secrets:
     """What the keys service starts with."""
 
-    root_key: bytes = field(repr=False)
+    directory: Path = field(repr=False)
+    root: RootKeyFiles = field(repr=False)
     issuer: SigningKey = field(repr=False)
     admin_token: str = field(repr=False)
     join_token: str = field(repr=False)
+    origin_token: str = field(repr=False)
 
 
 def load_or_create(directory: Path) -> Secrets:
@@ -65,19 +70,25 @@ def load_or_create(directory: Path) -> Secrets:
     for name, make in _MAKERS.items():
         if not (directory / name).exists():
             create_private(directory / name, make())
+    root = RootKeyFiles(directory)
+    root.create_first()
+    for path in root.paths().values():
+        read_root_key(path)
     return Secrets(
-        root_key=read_root_key(directory / ROOT_KEY),
+        directory=directory,
+        root=root,
         issuer=read_issuer(directory / ISSUER),
         admin_token=read_token(directory / ADMIN_TOKEN),
         join_token=read_token(directory / JOIN_TOKEN),
+        origin_token=read_token(directory / ORIGIN_TOKEN),
     )
 
 
 def read_root_key(path: Path) -> bytes:
     """The 32 bytes of a root key file. BadSecret otherwise."""
     data = _read(path)
-    if len(data) != ROOT_KEY_BYTES:
-        raise BadSecret(f"{path} must hold exactly {ROOT_KEY_BYTES} bytes and holds {len(data)}.")
+    if len(data) != KEY_BYTES:
+        raise BadSecret(f"{path} must hold exactly {KEY_BYTES} bytes and holds {len(data)}.")
     return data
 
 
@@ -89,10 +100,15 @@ def read_issuer(path: Path) -> SigningKey:
         raise BadSecret(f"{path} holds no signing key.") from exc
 
 
-def read_token(path: Path) -> str:
-    """The token in an admin-token or join-token file, without the line end. BadSecret otherwise."""
+def write_issuer(directory: Path, key: SigningKey) -> None:
+    """Puts this signing key in the place of the site's, in one step."""
+    write_private(directory / ISSUER, key.to_json())
+
+
+def read_token(path: Path, *, shortest: int = 32) -> str:
+    """The token in a token file, without the line end. BadSecret otherwise."""
     text = _read(path).decode("ascii", "replace").strip()
-    if not _TOKEN.fullmatch(text):
+    if not _TOKEN.fullmatch(text) or len(text) < shortest:
         raise BadSecret(f"{path} must hold one token of 32 to 512 letters, digits or ._~+/=-.")
     return text
 

@@ -19,12 +19,12 @@ from keys import revocation
 from keys.access import Access, node_key
 from keys.claims import VERIFIED, Refused, log_fields
 from keys.container import Matcher, canonical_uri
+from keys.fanout import Fanout
 from keys.feed import RevocationFeed
 from keys.hierarchy import Hierarchy
-from keys.issuers import Issuers, LinkIssuer, site_issuer
+from keys.issuers import Issuers, LinkIssuer
 from keys.jwks_watch import JwksWatch
 from keys.jws import VerifyKey
-from keys.keyring import Keyring
 from keys.leases import Lease, NewGeneration, OpenedSession
 from keys.leasing import Lender, within_limits
 from keys.names import DEFAULT_TENANT, asset_id
@@ -32,7 +32,11 @@ from keys.nodes import ROLES
 from keys.opening import Opener
 from keys.pace import Pace
 from keys.problems import Problem
-from keys.revocation import Entry, Feed
+from keys.revocation import Feed
+from keys.revoking import MAX_VALUE, Revoker
+from keys.rings import Rings
+from keys.root_keys import RootKeys
+from keys.rotation import Rotator
 from keys.secrets import Secrets
 from keys.sessions import Activity, Rules, Session
 from keys.stores import Stores
@@ -46,12 +50,14 @@ COUNTERS: Final[Mapping[str, str]] = {
     "keys_renewals_refused": "renewals refused",
     "keys_leases": "leases given",
     "keys_leases_refused": "leases refused",
-    "keys_revocations": "revocations made by an operator",
+    "keys_lease_alarms": "minutes in which an edge took far more leases, or of more assets, than usual",
+    "keys_revocations": "revocations made or lifted by an operator",
+    "keys_rotations": "keys rotated by an operator",
     "keys_generations": "generations made",
     "keys_enrolments": "enrolments taken, repeated ones included",
 }
 HOUSEKEEPING_S: Final = 600.0
-MAX_VALUE: Final = 512  # characters of what an operator revokes
+LOOK_EVERY_S: Final = 1.0  # at the signing keys: another process may have rotated them
 
 _NODE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -59,7 +65,10 @@ log = logging.getLogger(__name__)
 
 
 class KeysService:
-    """The use cases. Made by `start`; with `run`, revocations of other processes are seen within a second."""
+    """The use cases. Made by `start`; with `run`, revocations of other processes are seen within a second.
+
+    `access` proves callers, `revoker` takes back, `rotator` rotates keys.
+    """
 
     def __init__(
         self,
@@ -69,7 +78,9 @@ class KeysService:
         hierarchy: Hierarchy,
         feed: RevocationFeed,
         issuers: Issuers,
-        signing: Keyring,
+        rings: Rings,
+        rotator: Rotator,
+        revoker: Revoker,
         opener: Opener,
         lender: Lender,
         jwks: JwksWatch,
@@ -81,9 +92,12 @@ class KeysService:
         self._hierarchy = hierarchy
         self._feed = feed
         self._issuers = issuers
-        self._signing = signing
+        self._rings = rings
+        self.rotator = rotator
+        self.revoker = revoker
         self._opener = opener
         self._lender = lender
+        self._fanout = Fanout()
         self._jwks = jwks
         self._now = now
         self._count = count
@@ -95,6 +109,7 @@ class KeysService:
         secrets: Secrets,
         *,
         hosts: Sequence[str],
+        root: RootKeys | None = None,
         issuers: Iterable[LinkIssuer] = (),
         rules: Rules | None = None,
         pace: Pace | None = None,
@@ -103,20 +118,23 @@ class KeysService:
     ) -> "KeysService":
         """The service over an open database. `hosts`: each public edge base URL, like `http://127.0.0.1:8010`.
 
-        `issuers` are believed besides the site itself (`keys.issuers.configured_issuers`). ValueError for a
-        bad host; `keys.cipher.BadWrap` when the database belongs to another root key.
+        `root` keeps the root key when it is not in the secrets' files. `issuers` are believed besides the
+        site itself (`keys.issuers.configured_issuers`). ValueError for a bad host; `keys.cipher.BadWrap` when
+        the database belongs to another root key.
         """
         hosts = tuple(canonical_uri(host).rstrip("/") for host in hosts)
         rules = rules or Rules()
-        hierarchy = Hierarchy(secrets.root_key, stores.keys)
-        signing = await hierarchy.session_keyring(now())
-        feed = RevocationFeed(stores.revocations, now)
+        hierarchy = Hierarchy(root or secrets.root, stores.keys)
+        rings = await Rings.open(hierarchy, secrets.issuer, now())
         issuers = tuple(issuers)
-        book = Issuers([site_issuer(secrets.issuer), *issuers], signing, rules.maximum_s)
+        book = Issuers(issuers, rings, rules.maximum_s)
+        feed = RevocationFeed(stores.revocations, now, lambda: book.mark(now()))
+        rotator = Rotator(hierarchy, rings, book, secrets, feed, now, count)
+        revoker = Revoker(stores, feed, book, rotator, rules.maximum_s, now, count)
         matcher = Matcher()
         bucket_key = await hierarchy.bucket_key(now())
         opener = Opener(
-            stores.sessions, stores.keys, feed, book, signing, hosts, rules, now, matcher, bucket_key
+            stores.sessions, stores.keys, feed, book, rings, hosts, rules, now, matcher, bucket_key
         )
         site_pace = within_limits(pace or Pace())
         lender = Lender(
@@ -128,7 +146,9 @@ class KeysService:
             hierarchy=hierarchy,
             feed=feed,
             issuers=book,
-            signing=signing,
+            rings=rings,
+            rotator=rotator,
+            revoker=revoker,
             opener=opener,
             lender=lender,
             jwks=JwksWatch(book, {i.issuer.iss: i.jwks for i in issuers if i.jwks}, time.monotonic),
@@ -140,8 +160,17 @@ class KeysService:
         """Background work until cancelled: the revocation feed and housekeeping."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._feed.run())
+            tasks.create_task(self._watch_rings())
             tasks.create_task(self._jwks.run())
             tasks.create_task(self._keep_house())
+
+    async def _watch_rings(self) -> None:
+        while True:
+            try:
+                await self._rings.refresh(self._now())
+            except Exception:  # whatever it is, the next look may succeed
+                log.exception("the signing keys cannot be read")
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def _keep_house(self) -> None:
         while True:
@@ -186,11 +215,14 @@ class KeysService:
         log.info("session %s asset=%s edge=%s new=%s %s", opened.sid, opened.asset, edge, new, said)
         return opened
 
-    async def lease(self, session_token: str, uri: str) -> Lease:
+    async def lease(self, session_token: str, uri: str, edge: str = "") -> Lease:
         """Lend the keys of a running session. Problem forbidden, expired or revoked when there is none."""
         with self._counting_refusals("keys_leases_refused"):
             lease = await self._lender.lease(session_token, uri)
         self._count("keys_leases")
+        if alarm := self._fanout.note(edge, lease.asset, self._now()):
+            self._count("keys_lease_alarms")
+            log.warning("%s", alarm)
         return lease
 
     async def renew(self, session_token: str, uri: str) -> OpenedSession:
@@ -199,7 +231,9 @@ class KeysService:
             claims, session = await self._lender.running(session_token, uri)
             if claims.renewal is None:
                 raise Problem("forbidden", detail="a token that is not to be renewed")
-            token = renewed(self._opener.signing.active, claims, ends=session.expires, now=self._now())
+            token = renewed(
+                self._opener.rings.sessions.active(self._now()), claims, ends=session.expires, now=self._now()
+            )
         self._count("keys_renewals")
         return OpenedSession(token, session.sid, session.asset, session.generation, session.expires)
 
@@ -248,31 +282,12 @@ class KeysService:
 
     # ---- revocation
 
-    async def revoke(self, kind: str, value: str) -> Entry:
-        """Take back a session, link, viewer, asset or signing key (`iss/kid`), for as long as it lives."""
-        if kind not in revocation.KINDS or not 0 < len(value) <= MAX_VALUE or not value.isprintable():
-            kinds = ", ".join(revocation.KINDS)
-            raise Problem("bad_request", f"What can be revoked is named by a kind ({kinds}) and a value.")
-        until = await self._concerns_until(kind, value)
-        await self._stores.sessions.revoke(kind, value)
-        (entry,) = await self._stores.revocations.add([(kind, value)], until, self._now())
-        await self._feed.refresh()
-        self._count("keys_revocations")
-        log.info("revoked %s version=%d", kind, entry.version)
-        return entry
+    async def revocations(self, after: int, wait_s: float, trust: str | None = None) -> Feed:
+        """What was revoked after version `after`; held up to `wait_s` seconds while nothing was.
 
-    async def _concerns_until(self, kind: str, value: str) -> float:
-        """When the last token this could concern has expired."""
-        if kind == revocation.SID:
-            session = await self._stores.sessions.get(value)
-            if session is None:
-                raise Problem("not_found", "There is no such session.")
-            return float(session.expires)
-        return self._now() + self._issuers.longest_link_s + self._opener.rules.maximum_s
-
-    async def revocations(self, after: int, wait_s: float) -> Feed:
-        """What was revoked after version `after`; held up to `wait_s` seconds while nothing was."""
-        return await self._feed.after(after, wait_s)
+        `trust` is the mark of the trust the asker has: another is news too.
+        """
+        return await self._feed.after(after, wait_s, trust)
 
     # ---- generations
 
@@ -304,6 +319,7 @@ class KeysService:
         await self._stores.keys.delete_asset(DEFAULT_TENANT, asset)
         ended = await self._stores.sessions.revoke_asset(DEFAULT_TENANT, asset, now)
         await self._tell_ended(ended, now)
+        await self._stores.database.flush_deleted()
         log.info("deleted asset=%s sessions=%d", asset, len(ended))
 
     # ---- nodes
@@ -336,7 +352,7 @@ class KeysService:
 
     def jwks(self) -> dict[str, Any]:
         """The public JWKS of the keys that sign session tokens (RFC 7517 §5)."""
-        return {"keys": self._signing.public_jwks(self._now())}
+        return {"keys": self._rings.sessions.public_jwks(self._now())}
 
 
 def _check_address(client_ip: str) -> None:

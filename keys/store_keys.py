@@ -3,13 +3,15 @@
 A generation number is given once and never again, even after its asset was deleted: caches know it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keys.database import Database
+from keys.root_keys import Wrapped
 from keys.tables import assets, generations, service_keys, tenants
 
 SUPERSEDED_KEPT_S: Final = 24 * 3600  # SECURITY K2
@@ -21,6 +23,24 @@ class WrappedKeys:
 
     asset_key: bytes = field(repr=False)
     storage_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantKey:
+    """A tenant's key: how often it was made anew, from 1, and the key as the root key wrapped it."""
+
+    version: int
+    wrapped: Wrapped
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRow:
+    """A generation's wrapped keys, and the version of the tenant's key that opens them."""
+
+    asset: str
+    generation: int
+    tenant_version: int
+    keys: WrappedKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,31 +57,87 @@ class KeyStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def service_key(self, purpose: str) -> bytes | None:
+    async def service_key(self, purpose: str) -> Wrapped | None:
         """The service's own key of one purpose, wrapped; None before it was made."""
-        query = select(service_keys.c.wrapped).where(service_keys.c.purpose == purpose)
+        query = select(service_keys.c.root, service_keys.c.wrapped).where(service_keys.c.purpose == purpose)
         async with self._database.read() as connection:
-            found: bytes | None = await connection.scalar(query)
-            return found
+            row = (await connection.execute(query)).first()
+        return Wrapped(row.root, row.wrapped) if row else None
 
-    async def add_service_key(self, purpose: str, wrapped: bytes, now: float) -> None:
+    async def add_service_key(self, purpose: str, wrapped: Wrapped, now: float) -> None:
         """Keep this key unless the purpose has one: of several processes starting together one wins."""
-        row = {"purpose": purpose, "wrapped": wrapped, "created": now}
+        row = {"purpose": purpose, "root": wrapped.root, "wrapped": wrapped.data, "created": now}
         async with self._database.write() as connection:
             await self._database.insert_once(connection, service_keys, row)
 
-    async def tenant_key(self, tenant: str) -> bytes | None:
+    async def replace_service_key(self, purpose: str, old: Wrapped, new: Wrapped) -> bool:
+        """Put `new` where `old` is; False when another is there by now."""
+        change = (
+            update(service_keys)
+            .where(service_keys.c.purpose == purpose, service_keys.c.wrapped == old.data)
+            .values(root=new.root, wrapped=new.data)
+        )
+        async with self._database.write() as connection:
+            return (await connection.execute(change)).rowcount == 1
+
+    async def service_purposes(self) -> list[str]:
+        """Every purpose that has a key."""
+        query = select(service_keys.c.purpose).order_by(service_keys.c.purpose)
+        async with self._database.read() as connection:
+            return list((await connection.execute(query)).scalars())
+
+    async def tenants(self) -> list[str]:
+        """Every tenant that has a key."""
+        query = select(tenants.c.tenant).order_by(tenants.c.tenant)
+        async with self._database.read() as connection:
+            return list((await connection.execute(query)).scalars())
+
+    async def tenant_key(self, tenant: str) -> TenantKey | None:
         """The tenant's key as the root key wrapped it; None for a tenant without."""
         async with self._database.read() as connection:
-            query = select(tenants.c.wrapped_key).where(tenants.c.tenant == tenant)
-            found: bytes | None = await connection.scalar(query)
-            return found
+            return await _tenant_key(connection, tenant)
 
-    async def add_tenant_key(self, tenant: str, wrapped: bytes, now: float) -> None:
+    async def add_tenant_key(self, tenant: str, key: TenantKey, now: float) -> None:
         """Keep this wrapped key unless the tenant has one."""
-        row = {"tenant": tenant, "wrapped_key": wrapped, "created": now}
+        row = {"tenant": tenant, "created": now, **_columns(key)}
         async with self._database.write() as connection:
             await self._database.insert_once(connection, tenants, row)
+
+    async def replace_tenant_key(
+        self,
+        tenant: str,
+        old: TenantKey,
+        new: TenantKey,
+        rewrap: Callable[[GenerationRow], WrappedKeys] | None = None,
+    ) -> bool:
+        """Put `new` where `old` is, in one step with what `rewrap` makes of every generation's keys.
+
+        False, and nothing changed, when another key is there by now.
+        """
+        async with self._database.write("tenant", tenant) as connection:
+            if await _tenant_key(connection, tenant) != old:
+                return False
+            await connection.execute(
+                update(tenants).where(tenants.c.tenant == tenant).values(**_columns(new))
+            )
+            if rewrap is None:
+                return True
+            rows = await connection.execute(_GENERATIONS.where(generations.c.tenant == tenant))
+            changed = [
+                {
+                    "of": tenant,
+                    "of_asset": row.asset,
+                    "of_generation": row.generation,
+                    "ak": keys.asset_key,
+                    "sk": keys.storage_key,
+                    "by": new.version,
+                }
+                for row in rows
+                for keys in [rewrap(_generation_row(row))]
+            ]
+            if changed:
+                await connection.execute(_REWRAP, changed)
+            return True
 
     async def next_generation(self, tenant: str, asset: str) -> int:
         """A number for the asset's next generation. Numbers may be skipped, never repeated."""
@@ -77,29 +153,39 @@ class KeyStore:
             assert given is not None, "the row was inserted above"
             return given
 
-    async def add_generation(
-        self, tenant: str, asset: str, generation: int, keys: WrappedKeys, now: float
-    ) -> None:
-        """Keep the wrapped keys of a generation whose number came from `next_generation`."""
-        row = {
+    async def add_generation(self, tenant: str, row: GenerationRow, now: float) -> bool:
+        """Keep the wrapped keys of a generation whose number came from `next_generation`.
+
+        False, and nothing kept, when the tenant's key is not the one any more that wrapped them.
+        """
+        values = {
             "tenant": tenant,
-            "asset": asset,
-            "generation": generation,
-            "wrapped_asset_key": keys.asset_key,
-            "wrapped_storage_key": keys.storage_key,
+            "asset": row.asset,
+            "generation": row.generation,
+            "tenant_version": row.tenant_version,
+            "wrapped_asset_key": row.keys.asset_key,
+            "wrapped_storage_key": row.keys.storage_key,
             "created": now,
         }
-        async with self._database.write() as connection:
-            await connection.execute(generations.insert().values(row))
+        async with self._database.write("tenant", tenant) as connection:
+            current = await _tenant_key(connection, tenant)
+            if current is None or current.version != row.tenant_version:
+                return False
+            await connection.execute(generations.insert().values(values))
+            return True
 
-    async def generation(self, tenant: str, asset: str, generation: int) -> WrappedKeys | None:
-        """The wrapped keys of a generation; None when it never was or was deleted."""
-        query = select(generations.c.wrapped_asset_key, generations.c.wrapped_storage_key).where(
-            _is_generation(tenant, asset), generations.c.generation == generation
+    async def generation(
+        self, tenant: str, asset: str, generation: int
+    ) -> tuple[GenerationRow, TenantKey] | None:
+        """The wrapped keys of a generation, and at the same moment the tenant's; None when it was deleted."""
+        query = (
+            select(*_GENERATION_COLUMNS, tenants.c.version, tenants.c.root, tenants.c.wrapped_key)
+            .join(tenants, tenants.c.tenant == generations.c.tenant)
+            .where(_is_generation(tenant, asset), generations.c.generation == generation)
         )
         async with self._database.read() as connection:
             row = (await connection.execute(query)).first()
-        return WrappedKeys(row.wrapped_asset_key, row.wrapped_storage_key) if row else None
+        return (_generation_row(row), _tenant_row(row)) if row else None
 
     async def publish(
         self, tenant: str, asset: str, generation: int, pace: Mapping[str, float] | None, now: float
@@ -158,3 +244,45 @@ def _is_asset(tenant: str, asset: str) -> ColumnElement[bool]:
 
 def _is_generation(tenant: str, asset: str) -> ColumnElement[bool]:
     return and_(generations.c.tenant == tenant, generations.c.asset == asset)
+
+
+_GENERATION_COLUMNS: Final = (
+    generations.c.asset,
+    generations.c.generation,
+    generations.c.tenant_version,
+    generations.c.wrapped_asset_key,
+    generations.c.wrapped_storage_key,
+)
+_GENERATIONS: Final = select(*_GENERATION_COLUMNS)
+_REWRAP: Final = (
+    update(generations)
+    .where(
+        generations.c.tenant == bindparam("of"),
+        generations.c.asset == bindparam("of_asset"),
+        generations.c.generation == bindparam("of_generation"),
+    )
+    .values(
+        wrapped_asset_key=bindparam("ak"),
+        wrapped_storage_key=bindparam("sk"),
+        tenant_version=bindparam("by"),
+    )
+)
+
+
+def _generation_row(row: Any) -> GenerationRow:
+    keys = WrappedKeys(row.wrapped_asset_key, row.wrapped_storage_key)
+    return GenerationRow(row.asset, row.generation, row.tenant_version, keys)
+
+
+def _tenant_row(row: Any) -> TenantKey:
+    return TenantKey(row.version, Wrapped(row.root, row.wrapped_key))
+
+
+async def _tenant_key(connection: AsyncConnection, tenant: str) -> TenantKey | None:
+    query = select(tenants.c.version, tenants.c.root, tenants.c.wrapped_key).where(tenants.c.tenant == tenant)
+    row = (await connection.execute(query)).first()
+    return _tenant_row(row) if row else None
+
+
+def _columns(key: TenantKey) -> dict[str, Any]:
+    return {"version": key.version, "root": key.wrapped.root, "wrapped_key": key.wrapped.data}

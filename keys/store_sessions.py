@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keys import sessions as core
 from keys.database import Database
-from keys.revocation import KEPT_S
+from keys.revocation import EPOCH, KEPT_S, read_epoch
 from keys.sessions import Activity, Decision, History, New, Request, Rules, Session
 from keys.tables import sessions, used_links
 
@@ -164,6 +164,9 @@ async def _history(connection: AsyncConnection, request: Request, now: float) ->
 
 
 def _concerned(kind: str, value: str) -> ColumnElement[bool]:
+    if kind == EPOCH:
+        tenant, second = read_epoch(value)
+        return and_(sessions.c.tenant == tenant, sessions.c.opened < second + 1)
     columns: dict[str, ColumnElement[str]] = {
         "sid": sessions.c.sid,
         "lid": sessions.c.link_id,

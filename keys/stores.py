@@ -6,11 +6,11 @@ Here are the nodes and the log of revocations; wrapped keys are in `keys.store_k
 
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import and_, delete, func, or_, select, update
 
 from keys.database import Database
 from keys.migrations import upgrade
-from keys.revocation import Entry
+from keys.revocation import EPOCH, LIFTED, Entry
 from keys.store_keys import KeyStore
 from keys.store_sessions import SessionStore
 from keys.tables import nodes, revocations
@@ -60,16 +60,35 @@ class RevocationStore:
                 await connection.execute(revocations.insert(), rows)
         return entries
 
+    async def lift(self, kind: str, value: str, now: float) -> Entry | None:
+        """Ends what an entry of this name revoked, by a new entry; None when there is nothing to lift.
+
+        A reader who begins anew is told of the lifting alone. `value` of an epoch is its tenant.
+        """
+        named = revocations.c.value.startswith(f"{value}/", autoescape=True)
+        of = revocations.c.value == value if kind != EPOCH else named
+        counts = and_(revocations.c.kind == kind, of, revocations.c.until > now)
+        async with self._database.write("revocations") as connection:
+            last = select(func.max(revocations.c.value)).where(counts)
+            name = await connection.scalar(last)
+            if name is None:
+                return None
+            await connection.execute(update(revocations).where(counts).values(until=now))
+            head = await connection.scalar(select(func.max(revocations.c.version)))
+            entry = Entry((head or 0) + 1, kind, name, LIFTED)
+            await connection.execute(revocations.insert(), [entry.to_json() | {"created": now}])
+        return entry
+
     async def version(self) -> int:
         """The newest version; 0 for an empty log."""
         async with self._database.read() as connection:
             return await connection.scalar(select(func.coalesce(func.max(revocations.c.version), 0))) or 0
 
     async def after(self, version: int, now: float) -> tuple[int, list[Entry]]:
-        """(newest version, entries after `version`). From 0: only those that still count."""
+        """(newest version, entries after `version`). From 0: only those that still count, and liftings."""
         query = select(revocations).where(revocations.c.version > version).order_by(revocations.c.version)
         if version == 0:
-            query = query.where(revocations.c.until > now)
+            query = query.where(or_(revocations.c.until > now, revocations.c.until == LIFTED))
         head = select(func.coalesce(func.max(revocations.c.version), 0))
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
@@ -80,7 +99,8 @@ class RevocationStore:
     async def forget(self, now: float) -> None:
         """Drop entries long past their time, but never the newest: its version goes on counting."""
         newest = select(func.max(revocations.c.version)).scalar_subquery()
-        ended = revocations.c.until < now - ENTRIES_KEPT_S
+        past = now - ENTRIES_KEPT_S
+        ended = and_(revocations.c.until < past, revocations.c.created < past)
         async with self._database.write("revocations") as connection:
             await connection.execute(delete(revocations).where(ended, revocations.c.version < newest))
 
@@ -108,6 +128,7 @@ class Stores:
 
     async def forget(self, now: float) -> None:
         """Housekeeping: drop what nobody may ask for any more."""
-        await self.keys.delete_superseded(now)
+        if await self.keys.delete_superseded(now):
+            await self.database.flush_deleted()
         await self.sessions.forget(now)
         await self.revocations.forget(now)

@@ -33,6 +33,7 @@ service_keys: Final = Table(  # the service's own keys, wrapped by the root key
     "service_keys",
     metadata,
     Column("purpose", String(32), primary_key=True),
+    Column("root", String(64), nullable=False, server_default="1"),  # the root key's version
     Column("wrapped", LargeBinary, nullable=False),
     Column("created", Double, nullable=False),
 )
@@ -41,6 +42,8 @@ tenants: Final = Table(
     "tenants",
     metadata,
     Column("tenant", String(64), primary_key=True),
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    Column("root", String(64), nullable=False, server_default="1"),
     Column("wrapped_key", LargeBinary, nullable=False),
     Column("created", Double, nullable=False),
 )
@@ -61,6 +64,7 @@ generations: Final = Table(
     Column("tenant", String(64), primary_key=True),
     Column("asset", String(64), primary_key=True),
     Column("generation", BigInteger, primary_key=True),
+    Column("tenant_version", BigInteger, nullable=False, server_default="1"),
     Column("wrapped_asset_key", LargeBinary, nullable=False),
     Column("wrapped_storage_key", LargeBinary, nullable=False),
     Column("created", Double, nullable=False),

@@ -36,6 +36,7 @@ class Size:
     crowd_s: float = 3.0
     herd: int = 500
     idle: int = 500
+    revoked: int = 100
     segments: tuple[tuple[str, int, int], ...] = (
         ("1.5 MB", 1_500_000, 48),
         ("6 MB", 6_000_000, 16),

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from deploy.bench.film import FILES, PERIOD_SEGMENTS, RENDITION, Film
 from deploy.bench.load import Line, Reply
 from deploy.commands.links import make_link
+from keys.container import ATTRIBUTE
+from keys.names import b64url_decode
 
 Wanted = tuple[str, int]  # a target, and how long its body is
 _OPENING: Final = 8  # connections that open sessions
@@ -33,6 +36,12 @@ class Session:
 
     film: Film
     base: str  # target of what belongs to it, with a slash at the end
+
+    @property
+    def sid(self) -> str:
+        """Its ID, as its token says."""
+        token = self.base.split(f"{ATTRIBUTE}=")[1].split("/")[0]
+        return str(json.loads(b64url_decode(token.split(".")[1]))["sid"])
 
     def segment(self, number: int) -> Wanted:
         """An encrypted segment: PKCS#7 adds 1 to 16 bytes."""

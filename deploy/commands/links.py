@@ -1,8 +1,6 @@
-"""`sluice link`, `revoke`, `sessions`: who may watch, who watches, and taking it back."""
+"""`sluice link`, `sessions`: who may watch, and who watches."""
 
-import base64
 import json
-import re
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -28,9 +26,6 @@ CHECK_S: Final = 3.0
 FIRST: Final = "*"  # --download without a name
 NARROW: Final = 140  # columns below which `sluice sessions` leaves out what can be missed
 LOOK_BACK_S: Final = 7 * 24 * 3600
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
-_TOKEN: Final = re.compile(r"[;?&][A-Za-z0-9_]+=([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)(?=[/?#&]|$)")
-_KINDS: Final = {"session": "sid", "link": "lid", "viewer": "viewer", "asset": "asset", "kid": "kid"}
 
 
 @click.command()
@@ -157,48 +152,6 @@ def page_link(edge: str, signed: str) -> str:
 
 
 @click.command()
-@click.argument("what", required=False)
-@click.option(
-    "--viewer", help="End the sessions this viewer has now. His links stay good: he may come again."
-)
-@data_option
-def revoke(what: str | None, viewer: str | None, data: Path) -> int:
-    """Take back WHAT: a session or link ID, a link itself, viewer:ID or asset:ID.
-
-    viewer:ID takes back all his links too; --viewer ID only ends what he watches now.
-    """
-    if (what is None) == (viewer is None):
-        raise click.UsageError("Say what to take back, or whose sessions to end with --viewer.")
-    with Operator(data) as operator:
-        if viewer is not None:
-            ended = operator.keys("DELETE", "/v1/sessions", params={"viewer": viewer})["ended"]
-            click.echo(f"ended {len(ended)} session{'' if len(ended) == 1 else 's'} of {viewer}", err=True)
-            return 0
-        assert what is not None, "asked above"
-        for kind, value in targets(operator, what):
-            operator.keys("POST", "/v1/revocations", json={"kind": kind, "value": value})
-            click.echo(f"revoked {kind} {value}", err=True)
-    return 0
-
-
-def targets(operator: Operator, what: str) -> list[tuple[str, str]]:
-    """(kind, value) of what is meant. UsageError when nothing is."""
-    kind, _, value = what.partition(":")
-    if kind in _KINDS and value:
-        return [(_KINDS[kind], value)]
-    if in_link := _TOKEN.search(what):
-        return [_named_in(in_link[1])]
-    if not _ID.fullmatch(what):
-        raise click.UsageError("Give a session or link ID (22 characters), a link, viewer:ID or asset:ID.")
-    seen = operator.keys("GET", f"/v1/sessions?live_within_s={LOOK_BACK_S}")["sessions"]
-    if any(session["sid"] == what for session in seen):
-        return [("sid", what)]
-    if any(session["lid"] == what for session in seen):
-        return [("lid", what)]
-    return [("sid", what), ("lid", what)]  # random IDs: one of the two names nothing, and does no harm
-
-
-@click.command()
 @click.option("--viewer", help="Of this viewer only.")
 @click.option("--all", "everything", is_flag=True, help="Sessions of the last week too, not only live ones.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON list on stdout.")
@@ -281,15 +234,3 @@ def _download_name(found: dict[str, Any] | None, asset: str, wanted: str | None)
     if wanted and wanted not in names:
         raise Problem("not_found", f"{asset} has no download {wanted}. There is {', '.join(names)}.")
     return wanted or names[0]
-
-
-def _named_in(token: str) -> tuple[str, str]:
-    """The session or link a token is about. What keys believes of it is keys' affair; this only reads."""
-    try:
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        if "sid" in claims:
-            return "sid", str(claims["sid"])
-        return "lid", str(claims.get("lid") or claims["jti"])
-    except (IndexError, ValueError, KeyError, AttributeError) as error:
-        raise click.UsageError("This link holds no token that can be read.") from error

@@ -35,7 +35,7 @@ def create_console(
     keys: KeysClient,
     origin_url: str,
     admin_token: str,
-    issuer: SigningKey,
+    issuer: Callable[[], SigningKey],
     edges: Sequence[str],
     port_base: int | None = None,
     now: Callable[[], float] = time.time,
@@ -43,7 +43,8 @@ def create_console(
 ) -> Starlette:
     """The application. `keys` shows the admin token; `edges` are the public base URLs links may lead to.
 
-    `port_base` is the port base of this machine: where its edges tell their metrics.
+    `issuer` reads the signing key of the site, for each link: it may be rotated. `port_base` is the port base
+    of this machine: where its edges tell their metrics.
 
     The console closes `keys` and its own client of the origin when it ends.
     """

@@ -20,6 +20,7 @@ from keys.limits import Limits
 from keys.names import asset_id, file_name
 from keys.problems import Problem
 from keys.revocation import KINDS
+from keys.secrets import BadSecret
 from keys.signing import SigningKey, sign_url
 from origin.access import AdminAccess, sign_out
 from origin.access import check_own_page as own_page
@@ -39,7 +40,7 @@ class Views:
         access: AdminAccess,
         keys: KeysClient,
         origin: OriginClient,
-        issuer: SigningKey,
+        issuer: Callable[[], SigningKey],
         edges: Sequence[str],
         readings: Edges,
         now: Callable[[], float],
@@ -133,7 +134,7 @@ class Views:
         try:
             link = sign_url(
                 f"{edge}/d/{asset}/{file}" if file else f"{edge}/v/{asset}/main.m3u8",
-                self._issuer,
+                await asyncio.to_thread(self._issuer),
                 start_within_s=_whole(asked, "start_within_s"),
                 session_s=_whole(asked, "session_s"),
                 viewer=viewer,
@@ -142,7 +143,7 @@ class Views:
                 limits=Limits(streams=asked.get("streams")),
                 now=self._now(),
             )
-        except ValueError as exc:
+        except (ValueError, BadSecret) as exc:
             raise Problem("bad_request", f"This link cannot be made: {exc}.") from exc
         return JSONResponse({"link": link, "watch": None if file else f"{edge}/watch/#{link}"}, 201)
 

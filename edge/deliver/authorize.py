@@ -6,14 +6,16 @@ after a valid signature.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from edge.deliver.path import Kind, Route
 from keys import sessions
 from keys.claims import BAD_CLIENT_IP, Claims, log_fields
 from keys.leases import Lease
+from keys.names import DEFAULT_TENANT
 from keys.problems import Problem
 from keys.renewal import COOKIE, REDIRECT
+from keys.tokens import SESSION_ISSUER
 
 
 class ChecksTokens(Protocol):
@@ -33,6 +35,7 @@ class KnowsRevoked(Protocol):
         viewer: str | None = None,
         asset: str | None = None,
         signer: tuple[str, str] | None = None,
+        issued: tuple[str, float] | None = None,
     ) -> None: ...
 
     def may_open(self) -> None: ...
@@ -46,6 +49,8 @@ class HoldsLeases(Protocol):
     async def get(self, sid: str, token: str, uri: str) -> Lease: ...
 
     def forget(self, sid: str) -> None: ...
+
+    def drop(self, sid: str) -> None: ...
 
 
 class Authorizer:
@@ -97,7 +102,12 @@ class Authorizer:
     def _check_link(self, claims: Claims, route: Route) -> None:
         if claims.kind != "link":
             raise Problem("forbidden", detail="a session's token opens nothing")
-        self._revocations.check(lid=claims.lid, asset=route.asset, signer=(claims.iss, claims.kid))
+        self._revocations.check(
+            lid=claims.lid,
+            asset=route.asset,
+            signer=(claims.iss, claims.kid),
+            issued=(DEFAULT_TENANT, claims.issued),
+        )
         self._revocations.may_open()
 
     async def _lease(self, claims: Claims, route: Route, client: str) -> Lease:
@@ -106,7 +116,7 @@ class Authorizer:
         way = REDIRECT if route.in_query else COOKIE if route.in_cookie else None
         if way is not None and (claims.renewal is None or claims.renewal.by != way):
             raise Problem("forbidden", detail="a token that does not travel so")
-        self._revocations.check(sid=claims.sid, asset=claims.asset, signer=(claims.iss, claims.kid))
+        self._check_names(claims.sid, sid=claims.sid, asset=claims.asset, signer=(claims.iss, claims.kid))
         self._revocations.may_go_on()
         lease = await self._leases.get(claims.sid, route.token, self.uri(route))
         self._check(lease, claims, client)
@@ -118,7 +128,7 @@ class Authorizer:
         Problem expired, revoked or unavailable when it is over.
         """
         self._revocations.may_go_on()
-        self._revocations.check(sid=lease.sid, asset=lease.asset)
+        self._check_names(lease.sid, sid=lease.sid, asset=lease.asset)
         self._check_running(lease)
 
     def _check(self, lease: Lease, claims: Claims, client: str) -> None:
@@ -132,7 +142,22 @@ class Authorizer:
         if lease.expires <= self._now():
             self._leases.forget(lease.sid)
             raise Problem("expired", detail=f"session ended at {lease.expires}")
-        self._revocations.check(lid=lease.lid, viewer=lease.viewer, signer=(lease.iss, lease.kid))
+        self._check_names(
+            lease.sid,
+            lid=lease.lid,
+            viewer=lease.viewer,
+            signer=(lease.iss, lease.kid),
+            issued=(lease.tenant, lease.opened),
+        )
+        self._check_names(lease.sid, signer=(SESSION_ISSUER, lease.token_kid))
+
+    def _check_names(self, of: str, **names: Any) -> None:
+        """Problem revoked when a name of this session was taken back: its keys are then let go as well."""
+        try:
+            self._revocations.check(**names)
+        except Problem:
+            self._leases.drop(of)
+            raise
 
 
 def _within(client: str, network: str | None) -> bool:

@@ -116,6 +116,17 @@ class Leases:
         """This worker lets go of a session's keys: nobody asks for it here, it is over, or revoked."""
         self._held.pop(sid, None)
 
+    def drop(self, sid: str) -> None:
+        """No worker of this node keeps a session's keys: it was taken back."""
+        self.forget(sid)
+        if self._shelf is not None:
+            self._shelf.forget(sid)
+
+    def drop_where(self, concerned: Callable[[Lease], bool]) -> None:
+        """Lets go of the keys of all sessions that are concerned, whether anybody asks for them or not."""
+        for sid in [sid for sid, held in self._held.items() if concerned(held.lease)]:
+            self.drop(sid)
+
     async def run(self) -> None:
         """Renews what is due and drops what is idle, until cancelled."""
         while True:
@@ -206,9 +217,7 @@ class Leases:
             log.warning("no lease: %s", problem.detail or problem.code)
             return
         self._lost = None
-        self.forget(sid)
-        if self._shelf is not None:
-            self._shelf.forget(sid)
+        self.drop(sid)
         if problem.code != "expired" and len(self._refused) < MOST_REFUSALS:  # a renewed token may follow
             self._refused[sid] = (problem, now + REFUSED_FOR_S)
 

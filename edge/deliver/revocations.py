@@ -10,16 +10,19 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from edge.deliver.heard import Heard
+from edge.deliver.keys_clock import KeysClock
+from keys.leases import Lease
 from keys.problems import Problem
 from keys.revocation import Feed, RevocationSet
+from keys.tokens import SESSION_ISSUER
 
 NEW_SESSIONS_S: Final = 60.0
 RUNNING_SESSIONS_S: Final = 15 * 60.0
-WAIT_S: Final = 20.0  # how long keys may hold a poll
+WAIT_S: Final = 5.0  # how long keys may hold a poll: a way that swallows answers is noticed in eight (F14)
 LONGEST_PAUSE_S: Final = 5.0
 MOST_SHARED: Final = 8000  # entries: writing down more would hold up others
 
@@ -29,8 +32,8 @@ log = logging.getLogger("sluice.edge.revocations")
 class GivesRevocations(Protocol):
     """Who is asked (`keys.client`)."""
 
-    async def revocations(self, after: int, wait_s: float) -> Feed:
-        """What is new after a version. Problem unavailable when keys cannot be asked."""
+    async def revocations(self, after: int, wait_s: float, trust: str | None = None) -> Feed:
+        """What is new after a version, or a trust of another mark. Problem when keys cannot be asked."""
         ...
 
 
@@ -46,8 +49,13 @@ class Revocations:
         running_sessions_s: float = RUNNING_SESSIONS_S,
         wait_s: float = WAIT_S,
         shared: Heard | None = None,
+        keys_clock: KeysClock | None = None,
+        refresh_trust: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`now` is wall time, `clock` monotonic, and the same for all workers that share `shared`."""
+        """`now` is wall time, `clock` monotonic, and the same for all workers that share `shared`.
+
+        `keys_clock` is told keys' time; `refresh_trust` is called when keys believes others than before.
+        """
         self.revoked = RevocationSet()
         self._keys = keys
         self._now = now
@@ -57,6 +65,10 @@ class Revocations:
         self._shared = shared
         self._told: tuple[int, bytes] = (-1, b"")  # version and text of what is shared
         self._heard: float | None = None  # clock at the last answer
+        self.keys_clock = keys_clock or KeysClock(now, clock)
+        self._refresh_trust = refresh_trust
+        self._trust = ""  # the mark of the trust this worker has
+        self.on_news: Callable[[], None] | None = None  # called when something was taken back, or lifted
         self.known = asyncio.Event()  # set at the first answer
 
     def check(
@@ -67,19 +79,31 @@ class Revocations:
         viewer: str | None = None,
         asset: str | None = None,
         signer: tuple[str, str] | None = None,
+        issued: tuple[str, float] | None = None,
     ) -> None:
-        """Problem revoked when one of these names was taken back."""
-        kind = self.revoked.find(now=self._now(), sid=sid, lid=lid, viewer=viewer, asset=asset, signer=signer)
+        """Problem revoked when one of these names was taken back (`keys.revocation`)."""
+        kind = self.revoked.find(
+            now=self._now(), sid=sid, lid=lid, viewer=viewer, asset=asset, signer=signer, issued=issued
+        )
         if kind is not None:
             raise Problem("revoked", detail=f"by {kind}")
+
+    def concerns(self, lease: Lease) -> bool:
+        """Whether the session of a lease was taken back, by any of its names."""
+        now, of = self._now(), (lease.tenant, lease.opened)
+        named = {"sid": lease.sid, "lid": lease.lid, "viewer": lease.viewer, "asset": lease.asset}
+        site, own = (lease.iss, lease.kid), (SESSION_ISSUER, lease.token_kid)
+        found = self.revoked.find(now=now, **named, signer=site, issued=of)
+        return found is not None or self.revoked.find(now=now, signer=own) is not None
 
     def age_s(self) -> float:
         """Seconds since keys was last heard; without end before the first time."""
         return self._age()
 
     def may_open(self) -> None:
-        """Problem unavailable when the feed is too old for a session to begin."""
+        """Problem unavailable when the feed is too old, or the clock too far off, for a session to begin."""
         self._young_enough(NEW_SESSIONS_S)
+        self.keys_clock.may_open()
 
     def may_go_on(self) -> None:
         """Problem unavailable when the feed is too old for a session to go on."""
@@ -91,7 +115,7 @@ class Revocations:
 
     def missing_for_new(self) -> str | None:
         """For health: why no session may begin, or None."""
-        return self._too_old(NEW_SESSIONS_S)
+        return self._too_old(NEW_SESSIONS_S) or self.keys_clock.missing_for_new()
 
     async def run(self) -> None:
         """Polls until cancelled; after trouble with growing pauses, jittered so that workers spread out."""
@@ -108,14 +132,21 @@ class Revocations:
 
     async def poll(self, wait_s: float = 0.0) -> None:
         """Asks once, to be held up to `wait_s`, and takes the answer in; at a gap, asks for everything."""
-        feed = await self._keys.revocations(self.revoked.version, wait_s)
+        feed = await self._keys.revocations(self.revoked.version, wait_s, self._trust)
         if not self.revoked.apply(feed):
             log.warning("a gap in the revocation feed: reading it from the start")
             self.revoked.apply(await self._keys.revocations(0, 0))
         self.revoked.forget(feed.now)  # keys' clock: this node's own may be wrong (SECURITY F24)
+        if feed.entries and self.on_news is not None:
+            self.on_news()
         self._heard = self._clock()
+        self.keys_clock.heard(feed.now)
         self.known.set()
         self._share(feed.now, self._heard)
+        if feed.trust != self._trust:
+            if self._trust and self._refresh_trust is not None:  # at the first answer it is asked for anyway
+                await self._refresh_trust()
+            self._trust = feed.trust
 
     def _adopt(self) -> None:
         """At the start: what the others of this node heard of keys."""

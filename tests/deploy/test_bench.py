@@ -27,6 +27,7 @@ TINY = Size(
     crowd_s=0.1,
     herd=10,
     idle=5,
+    revoked=3,
     segments=(("0.3 MB", 300_000, 4), ("1.2 MB", 1_200_000, 4)),
 )
 

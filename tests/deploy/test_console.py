@@ -91,7 +91,8 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
             identity = NodeIdentity.load_or_create(tmp_path / f"{name}.json", name, role)
             client = KeysClient(keys_url, node_credential(identity, time.time))
             clients[role] = await stack.enter_async_context(client)
-            await client.enrol(identity, secrets.join_token)
+            token = secrets.origin_token if role == "origin" else secrets.join_token
+            await client.enrol(identity, token)
         made = await clients["origin"].new_generation("film")
         await clients["origin"].publish("film", made.generation)
         await catalogue.create(source_name="f.mp4", id="film", title=HOSTILE, state="queued")
@@ -124,7 +125,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
             keys=KeysClient(keys_url, lambda: secrets.admin_token),
             origin_url=origin_url,
             admin_token=secrets.admin_token,
-            issuer=secrets.issuer,
+            issuer=lambda: secrets.issuer,
             edges=EDGES,
         )
         url = await stack.enter_async_context(served(console))
@@ -298,7 +299,7 @@ async def test_a_service_that_is_away_costs_its_part_only() -> None:
         keys=keys,
         origin_url="http://127.0.0.1:9",
         admin_token=secret,
-        issuer=SigningKey.generate("site"),
+        issuer=lambda: SigningKey.generate("site"),
         edges=EDGES,
     )
     async with served(console) as url, httpx.AsyncClient(base_url=url, trust_env=False) as http:

@@ -209,7 +209,7 @@ async def premises(folder: Path, edge_url: str) -> AsyncIterator[Premises]:
         await stack.enter_async_context(listening(Starlette(routes=routes), origin_on))
         node = NodeIdentity.load_or_create(folder / "origin.json", "origin", "origin")
         async with KeysClient(keys_url, node_credential(node, time.time)) as packager:
-            await packager.enrol(node, secrets.join_token)
+            await packager.enrol(node, secrets.origin_token)
             made = await packager.new_generation("film")
             objects = await asyncio.to_thread(package, folder / "packaged")
             origin.publish(node.private, objects, made.generation, made.storage_key)

@@ -304,22 +304,28 @@ class MemoryKeys:
         return Lease(
             sid, TENANT, asset, GENERATION, root, bytes(32), ends, now + self.lease_s, self.network,
             "bucket", self.site.iss, self.site.kid, "link-1", "viewer-1", Pace(), now,
-            self.limits, self.cookie,
+            self.limits, self.cookie, now, self.own.kid,
         )  # fmt: skip
 
-    def revoke(self, kind: str, value: str) -> None:
-        self.entries.append(Entry(len(self.entries) + 1, kind, value, time.time() + 3600))
+    def revoke(self, kind: str, value: str, until: float | None = None) -> None:
+        ends = time.time() + 3600 if until is None else until
+        self.entries.append(Entry(len(self.entries) + 1, kind, value, ends))
         self.news.set()
 
-    async def revocations(self, after: int, wait_s: float = 0) -> Feed:
+    @property
+    def mark(self) -> str:
+        """Of the trust: another when a key was rotated."""
+        return f"{self.site.kid}{self.own.kid}"
+
+    async def revocations(self, after: int, wait_s: float = 0, trust: str | None = None) -> Feed:
         await self._asked("revocations")
-        if after == len(self.entries) and wait_s:
+        if after == len(self.entries) and wait_s and trust in (None, self.mark):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self.news.wait()
         self.news.clear()
         new = tuple(entry for entry in self.entries if entry.version > after)
-        return Feed(len(self.entries), new, time.time())
+        return Feed(len(self.entries), new, time.time(), self.mark)
 
     async def tell_activity(self, seen: Mapping[str, Activity]) -> None:
         await self._asked("tell_activity")
@@ -398,7 +404,7 @@ async def world(
     country_of: Callable[[str], str] = nowhere,
     **settings: Any,
 ) -> AsyncIterator[World]:
-    """An edge that serves `film` from memory and whose pace is open."""
+    """An edge that serves `film` from memory and whose pace is open. `now` is its wall clock."""
     listening, url = listening_socket()
     keys = keys or MemoryKeys()
     keys.edges = (url,)

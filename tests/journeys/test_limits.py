@@ -87,7 +87,7 @@ async def test_what_one_viewer_watches_is_listed_and_ended_and_he_may_come_again
         await viewer.opened()
         (listed,) = json.loads(system.sluice("sessions", "--viewer", "ends-here", "--json").stdout)
         assert listed["viewer"] == "ends-here"
-        told = system.sluice("revoke", "--viewer", "ends-here")
+        told = system.sluice("revoke", "--sessions-of", "ends-here")
         assert (told.returncode, told.stderr) == (0, "ended 1 session of ends-here\n")
         segment = viewer.segment_url(viewer.renditions()[0], 0)
 
@@ -99,7 +99,7 @@ async def test_what_one_viewer_watches_is_listed_and_ended_and_he_may_come_again
         await viewer.opened()
         assert (await viewer.get(viewer.segment_url(viewer.renditions()[0], 0))).status_code == 200
     assert system.sluice("revoke").returncode == 2
-    assert system.sluice("revoke", "--viewer", "a", "viewer:b").returncode == 2
+    assert system.sluice("revoke", "--undo", "--sessions-of", "a").returncode == 2
 
 
 async def test_a_link_delivers_as_many_bytes_as_it_says_to_all_its_sessions_together(

@@ -23,6 +23,7 @@ def secrets_on_disk(system: System) -> dict[str, str]:
     found = {
         "admin token": system.admin_token,
         "join token": (folder / "join-token").read_text().strip(),
+        "origin's join token": (folder / "origin-join-token").read_text().strip(),
         "site's private key": issuer["jwk"]["d"],
         "site's viewer key": issuer["viewer_key"],
         "root key": (folder / "root.key").read_bytes().hex(),

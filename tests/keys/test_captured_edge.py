@@ -116,7 +116,7 @@ async def test_t19_it_does_not_undo_a_revocation(
     captured: httpx.AsyncClient, service: KeysService, secrets: Secrets, clock: Clock
 ) -> None:
     token = await opened(captured, link(secrets, clock, viewer="anna"))
-    await service.revoke("viewer", "anna")
+    await service.revoker.revoke("viewer", "anna")
     for path in ("/v1/leases", "/v1/renewals"):
         answer = await captured.post(path, json={"session_token": token, "uri": FILM})
         assert (answer.status_code, answer.json()["code"]) == (403, "revoked")

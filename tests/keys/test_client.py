@@ -71,7 +71,7 @@ async def client(url: str, secrets: Secrets, clock: Clock, tmp_path: Path) -> As
     async with KeysClient(url) as newcomer:
         for role in ("edge", "origin"):
             identity = NodeIdentity.load_or_create(tmp_path / f"{role}.json", f"{role}-1", role)
-            await newcomer.enrol(identity, secrets.join_token)
+            await newcomer.enrol(identity, secrets.origin_token if role == "origin" else secrets.join_token)
     yield make
     for one in made:
         await one.close()
@@ -162,7 +162,7 @@ async def test_two_services_on_one_database_tell_each_others_revocations(
 ) -> None:
     other = await KeysService.start(stores, secrets, hosts=[EDGE], now=clock)
     held = asyncio.create_task(client("edge").revocations(0, wait_s=25))
-    await other.revoke("viewer", "anna")
+    await other.revoker.revoke("viewer", "anna")
     assert [entry.value for entry in (await held).entries] == ["anna"]
 
 

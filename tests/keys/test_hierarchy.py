@@ -2,13 +2,17 @@
 
 import asyncio
 import itertools
+import tempfile
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
 
 from keys.cipher import BadWrap
-from keys.hierarchy import Hierarchy
-from keys.store_keys import KeyStore
+from keys.hierarchy import SESSION_SIGNING, Hierarchy
+from keys.keyring import Keyring
+from keys.root_files import RootKeyFiles
+from keys.signing import SigningKey
 from keys.stores import Stores
 from keys.tables import generations, service_keys, tenants
 
@@ -17,7 +21,16 @@ ROOT = bytes(range(32))
 
 
 def hierarchy(stores: Stores, root: bytes = ROOT) -> Hierarchy:
-    return Hierarchy(root, stores.keys)
+    """A process of its own: it knows nothing but the root key, in files, and the database."""
+    folder = Path(tempfile.mkdtemp(prefix="sluice-root-"))
+    (folder / "root.key").write_bytes(root)
+    return Hierarchy(RootKeyFiles(folder), stores.keys)
+
+
+async def ring(of: Hierarchy) -> Keyring:
+    """The ring of session keys, made when it is not there."""
+    fresh = Keyring.of(SigningKey.generate("sluice", viewer_key=False))
+    return Keyring.from_json((await of.service_key(SESSION_SIGNING, fresh.to_json, NOW)).reveal())
 
 
 async def test_a_generation_has_two_random_keys_that_open_again(stores: Stores) -> None:
@@ -40,8 +53,8 @@ async def test_every_generation_of_every_asset_has_keys_of_its_own(stores: Store
 async def test_t20_the_database_holds_no_plain_key(stores: Stores) -> None:
     of = hierarchy(stores)
     _, keys = await of.new_generation("default", "film", NOW)
-    ring, buckets = await of.session_keyring(NOW), await of.bucket_key(NOW)
-    secrets = [keys.asset_key.reveal(), keys.storage_key.reveal(), buckets.reveal(), ring.active.to_json()]
+    signing, buckets = (await ring(of)).active(NOW), await of.bucket_key(NOW)
+    secrets = [keys.asset_key.reveal(), keys.storage_key.reveal(), buckets.reveal(), signing.to_json()]
     async with stores.database.read() as connection:
         rows = [
             tuple(row)
@@ -55,12 +68,12 @@ async def test_t20_the_database_holds_no_plain_key(stores: Stores) -> None:
 
 async def test_another_root_key_opens_nothing(stores: Stores) -> None:
     await hierarchy(stores).new_generation("default", "film", NOW)
-    await hierarchy(stores).session_keyring(NOW)
+    await ring(hierarchy(stores))
     other = hierarchy(stores, bytes(32))
     with pytest.raises(BadWrap):
         await other.generation("default", "film", 1)
     with pytest.raises(BadWrap):
-        await other.session_keyring(NOW)
+        await ring(other)
     with pytest.raises(BadWrap):
         await other.new_generation("default", "film", NOW)
 
@@ -102,8 +115,8 @@ async def test_deleted_keys_are_gone(stores: Stores) -> None:
 
 
 async def test_processes_that_start_together_agree_on_the_services_keys(any_stores: Stores) -> None:
-    rings = await asyncio.gather(*(hierarchy(any_stores).session_keyring(NOW) for _ in range(5)))
-    assert len({ring.active.kid for ring in rings}) == 1
+    rings = await asyncio.gather(*(ring(hierarchy(any_stores)) for _ in range(5)))
+    assert len({each.active(NOW).kid for each in rings}) == 1
     buckets = await asyncio.gather(*(hierarchy(any_stores).bucket_key(NOW) for _ in range(5)))
     assert all(a == b for a, b in itertools.pairwise(buckets))
     made = await asyncio.gather(
@@ -113,6 +126,6 @@ async def test_processes_that_start_together_agree_on_the_services_keys(any_stor
         assert await hierarchy(any_stores).generation("default", "film", generation) == keys
 
 
-def test_a_root_key_is_32_bytes(stores: Stores) -> None:
-    with pytest.raises(ValueError, match="32 bytes"):
-        Hierarchy(b"short", KeyStore(stores.database))
+async def test_a_root_key_is_32_bytes(stores: Stores) -> None:
+    with pytest.raises(BadWrap, match="exactly 32 bytes"):
+        await hierarchy(stores, b"short").bucket_key(NOW)

@@ -18,6 +18,7 @@ from keys.jwk import private_jwk
 from keys.jwks import read_jwks
 from keys.jwks_watch import EVERY_S, GAP_S, KEPT_S, JwksWatch, fetch
 from keys.keyring import Keyring
+from keys.link_ring import LinkRing
 from keys.secrets import Secrets
 from keys.service import KeysService
 from keys.stores import Stores
@@ -104,10 +105,17 @@ class Ticks:
         return self.now
 
 
+class OwnKeys:
+    """The installation's own."""
+
+    sessions = Keyring.of(SigningKey.generate("sluice"))
+    links = LinkRing.of(SigningKey.generate("site"), 0.0)
+
+
 def watched(url: str) -> tuple[Issuers, JwksWatch, Ticks]:
     clock = Ticks()
     configured = configured_issuers({"shop": {"jwks": url}})
-    issuers = Issuers(configured, Keyring.of(SigningKey.generate("sluice")), 3600)
+    issuers = Issuers(configured, OwnKeys(), 3600)
     return issuers, JwksWatch(issuers, {"shop": url}, clock), clock
 
 

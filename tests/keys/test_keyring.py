@@ -14,9 +14,19 @@ def kids(ring: Keyring, now: float) -> list[str]:
 
 def test_a_new_key_signs_while_the_old_one_is_still_believed() -> None:
     ring = Keyring.of(FIRST).rotated(SECOND, now=100, longest_token_s=50)
-    assert ring.active is SECOND
+    assert ring.active(100) is SECOND
     assert kids(ring, 149) == [SECOND.kid, FIRST.kid]
     assert kids(ring, 150) == [SECOND.kid]
+
+
+def test_a_key_is_announced_before_it_signs() -> None:
+    ring = Keyring.of(FIRST).rotated(SECOND, now=100, longest_token_s=50, lead_s=10)
+    assert ring.active(109) is FIRST
+    assert ring.active(110) is SECOND
+    assert kids(ring, 100) == [SECOND.kid, FIRST.kid]
+    assert kids(ring, 159) == [SECOND.kid, FIRST.kid], "what the old one signed last is still believed"
+    assert kids(ring, 160) == [SECOND.kid]
+    assert Keyring.from_json(ring.to_json()).active(109).kid == FIRST.kid
 
 
 def test_each_rotation_leaves_the_end_of_earlier_ones_alone() -> None:
@@ -38,9 +48,9 @@ def test_a_leaked_key_is_dropped_at_once_but_never_the_one_that_signs() -> None:
 def test_a_ring_comes_back_from_its_bytes() -> None:
     ring = Keyring.of(FIRST).rotated(SECOND, 100, 50)
     found = Keyring.from_json(ring.to_json())
-    assert found.active.kid == SECOND.kid
+    assert found.active(100).kid == SECOND.kid
     assert found.public_jwks(101) == ring.public_jwks(101)
-    assert found.active.sign({}).count(".") == 2
+    assert found.active(100).sign({}).count(".") == 2
 
 
 @pytest.mark.parametrize(

@@ -122,5 +122,5 @@ async def test_t4_t19_no_edge_renews_what_was_taken_back_nor_what_is_not_to_be_r
     assert await refused(service, token[:-2] + ("AA" if token[-2:] != "AA" else "BA")) == "forbidden"
     await service.renew(token, FILE)
     assert counted.count("keys_renewals") == 1
-    await service.revoke("viewer", "anna")
+    await service.revoker.revoke("viewer", "anna")
     assert await refused(service, token) == "revoked"

@@ -14,17 +14,19 @@ from keys.secrets import BadSecret, load_or_create, read_token
 def test_first_start_makes_every_secret_for_the_owner_alone(tmp_path: Path) -> None:
     directory = tmp_path / "data" / "secrets"
     made = load_or_create(directory)
-    assert len(made.root_key) == 32
+    assert len((directory / "root.key").read_bytes()) == 32
     assert made.issuer.iss == "site"
     assert made.issuer.viewer_key is not None
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     names = {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
-    assert names == dict.fromkeys(["root.key", "issuer.json", "admin-token", "join-token"], 0o600)
+    assert names == dict.fromkeys(
+        ["root.key", "issuer.json", "admin-token", "join-token", "origin-join-token"], 0o600
+    )
 
 
 def test_later_starts_read_the_same(tmp_path: Path) -> None:
     first, second = load_or_create(tmp_path / "s"), load_or_create(tmp_path / "s")
-    assert first.root_key == second.root_key
+    assert first.root.paths() == second.root.paths()
     assert first.issuer.to_json() == second.issuer.to_json()
     assert (first.admin_token, first.join_token) == (second.admin_token, second.join_token)
     assert read_token(tmp_path / "s" / "admin-token") == first.admin_token
@@ -35,18 +37,20 @@ def test_a_missing_one_is_made_and_the_others_stay(tmp_path: Path) -> None:
     first = load_or_create(tmp_path / "s")
     (tmp_path / "s" / files.JOIN_TOKEN).unlink()
     second = load_or_create(tmp_path / "s")
-    assert second.root_key == first.root_key
+    assert second.root.paths() == first.root.paths()
     assert second.join_token != first.join_token
 
 
 def test_t21_secrets_do_not_print(tmp_path: Path) -> None:
     made = load_or_create(tmp_path / "s")
     assert made.admin_token not in repr(made)
-    assert made.root_key.hex() not in repr(made)
+    assert made.root.paths()[1].read_bytes().hex() not in repr(made)
     assert repr(made) == "Secrets()"
 
 
-@pytest.mark.parametrize("name", ["root.key", "issuer.json", "admin-token", "join-token"])
+@pytest.mark.parametrize(
+    "name", ["root.key", "issuer.json", "admin-token", "join-token", "origin-join-token"]
+)
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
 def test_a_file_open_to_others_is_refused_with_its_name_and_the_cure(
     tmp_path: Path, name: str, mode: int
@@ -96,7 +100,8 @@ def test_processes_that_start_together_agree(tmp_path: Path) -> None:
     program = (
         "import sys, pathlib, hashlib; from keys.secrets import load_or_create as l;"
         "s = l(pathlib.Path(sys.argv[1]));"
-        "print(hashlib.sha256(s.root_key + s.issuer.to_json() + s.admin_token.encode()).hexdigest())"
+        "made = s.root.paths()[1].read_bytes() + s.issuer.to_json() + s.admin_token.encode();"
+        "print(hashlib.sha256(made).hexdigest())"
     )
     running = [
         subprocess.Popen(
@@ -111,5 +116,6 @@ def test_processes_that_start_together_agree(tmp_path: Path) -> None:
         "admin-token",
         "issuer.json",
         "join-token",
+        "origin-join-token",
         "root.key",
     ]

@@ -263,7 +263,7 @@ async def test_a_lease_holds_the_keys_of_exactly_this_session(
     session = await opened(service, link(secrets.issuer, clock, viewer="anna"))
     lease = await service.lease(session.session_token, SEGMENT)
     record = await stores.sessions.get(session.sid)
-    keys = await Hierarchy(secrets.root_key, stores.keys).generation("default", "film", 1)
+    keys = await Hierarchy(secrets.root, stores.keys).generation("default", "film", 1)
     assert record is not None
     assert keys is not None
     assert lease.sk == keys.storage_key.reveal()
@@ -374,7 +374,7 @@ async def test_t4_whatever_is_revoked_gets_no_lease_and_no_session(
         "asset": "film",
         "kid": f"site/{secrets.issuer.kid}",
     }
-    entry = await service.revoke(kind, values[kind])
+    entry = await service.revoker.revoke(kind, values[kind])
     assert entry.until >= session.expires
     assert await no_lease(service, session) == "revoked"
     clock.advance(61)
@@ -389,7 +389,7 @@ async def test_a_revocation_in_another_process_counts_here_at_once(
 ) -> None:
     other = await KeysService.start(stores, secrets, hosts=[EDGE], now=clock)
     session = await opened(service, link(secrets.issuer, clock))
-    await other.revoke("sid", session.sid)
+    await other.revoker.revoke("sid", session.sid)
     assert await no_lease(service, session) == "revoked"
 
 
@@ -398,7 +398,7 @@ async def test_a_held_question_is_answered_when_something_is_revoked(service: Ke
     assert (empty.version, empty.entries) == (0, ())
     held = asyncio.create_task(service.revocations(0, 25))
     await asyncio.sleep(0)
-    await service.revoke("viewer", "anna")
+    await service.revoker.revoke("viewer", "anna")
     feed = await held
     assert [(entry.version, entry.kind, entry.value) for entry in feed.entries] == [(1, "viewer", "anna")]
 
@@ -410,7 +410,7 @@ async def test_a_held_question_hears_of_another_process_too(
     async with asyncio.TaskGroup() as tasks:
         work = tasks.create_task(service.run())
         held = tasks.create_task(service.revocations(0, 25))
-        await other.revoke("viewer", "anna")
+        await other.revoker.revoke("viewer", "anna")
         assert (await held).version == 1
         work.cancel()
 
@@ -431,7 +431,7 @@ async def test_what_cannot_be_revoked_is_said(service: KeysService) -> None:
         ("viewer", "v\0", "bad_request"),
     ):
         with pytest.raises(Problem) as caught:
-            await service.revoke(kind, value)
+            await service.revoker.revoke(kind, value)
         assert caught.value.code == code
 
 
@@ -534,7 +534,7 @@ async def test_t21_no_token_and_no_key_is_logged(
     token = link(secrets.issuer, clock, viewer="anna-the-canary")
     session = await opened(service, token)
     lease = await service.lease(session.session_token, SEGMENT)
-    await service.revoke("viewer", "anna-the-canary")
+    await service.revoker.revoke("viewer", "anna-the-canary")
     await refused(service, token)
     planted = (token, session.session_token, "anna-the-canary", b64url(lease.srk), lease.sk.hex())
     assert not [secret for secret in planted if secret in caplog.text]
@@ -546,7 +546,7 @@ async def test_every_name_counted_is_in_the_table(
     session = await opened(service, link(secrets.issuer, clock))
     await service.lease(session.session_token, SEGMENT)
     await no_lease(service, session, FILM + "x/../../nowhere")
-    await service.revoke("sid", session.sid)
+    await service.revoker.revoke("sid", session.sid)
     assert set(counted) <= set(COUNTERS)
 
 

@@ -12,8 +12,9 @@ from sqlalchemy import func, select, text
 from keys.database import Database, database_url, lock_number
 from keys.migrations import VERSION_TABLE, upgrade
 from keys.revocation import Feed, RevocationSet
+from keys.root_keys import Wrapped
 from keys.sessions import Activity, Again, New, Refuse, Request, Rules, Session
-from keys.store_keys import SUPERSEDED_KEPT_S, WrappedKeys
+from keys.store_keys import SUPERSEDED_KEPT_S, GenerationRow, TenantKey, WrappedKeys
 from keys.store_sessions import KEPT_AFTER_END_S
 from keys.stores import ENTRIES_KEPT_S, Stores
 from keys.tables import generations, metadata, sessions, used_links
@@ -34,6 +35,7 @@ REQUEST = Request(
     pace={"rate": 3.0},
 )
 KEYS = WrappedKeys(b"wrapped ak", b"wrapped sk")
+TENANT_KEY = TenantKey(1, Wrapped("1", b"wrapped tk"))
 UNTIL = NOW + 7200
 
 
@@ -209,6 +211,18 @@ async def test_records_long_over_are_forgotten(any_stores: Stores) -> None:
 # ---- generations
 
 
+async def add(stores: Stores, generation: int, now: float = NOW) -> None:
+    """A generation of the film, under the first key of its tenant."""
+    await stores.keys.add_tenant_key("default", TENANT_KEY, NOW)
+    assert await stores.keys.add_generation("default", GenerationRow("film", generation, 1, KEYS), now)
+
+
+async def kept(stores: Stores, generation: int) -> WrappedKeys | None:
+    """The wrapped keys there are of a generation of the film."""
+    found = await stores.keys.generation("default", "film", generation)
+    return found[0].keys if found else None
+
+
 async def test_generation_numbers_grow_and_are_never_given_twice(any_stores: Stores) -> None:
     keys = any_stores.keys
     numbers = await asyncio.gather(*(keys.next_generation("default", "film") for _ in range(8)))
@@ -224,7 +238,7 @@ async def test_new_sessions_pin_what_is_published_and_an_older_one_cannot_replac
     keys = any_stores.keys
     for _ in range(2):
         generation = await keys.next_generation("default", "film")
-        await keys.add_generation("default", "film", generation, KEYS, NOW)
+        await add(any_stores, generation)
     assert await keys.published("default", "film") is None
     assert await keys.publish("default", "film", 3, None, NOW) is None
     assert await keys.publish("default", "film", 2, {"rate": 4.0}, NOW) == 2
@@ -238,20 +252,20 @@ async def test_k2_a_replaced_generation_keeps_its_keys_for_a_day(any_stores: Sto
     keys = any_stores.keys
     for at in (NOW, NOW + 10):
         generation = await keys.next_generation("default", "film")
-        await keys.add_generation("default", "film", generation, KEYS, at)
+        await add(any_stores, generation, at)
         await keys.publish("default", "film", generation, None, at)
     replaced = NOW + 10
     assert await keys.delete_superseded(replaced + SUPERSEDED_KEPT_S) == 0
-    assert await keys.generation("default", "film", 1) == KEYS
+    assert await kept(any_stores, 1) == KEYS
     assert await keys.delete_superseded(replaced + SUPERSEDED_KEPT_S + 1) == 1
-    assert await keys.generation("default", "film", 1) is None
-    assert await keys.generation("default", "film", 2) == KEYS
+    assert await kept(any_stores, 1) is None
+    assert await kept(any_stores, 2) == KEYS
 
 
 async def test_deleting_an_asset_deletes_every_wrapped_key(any_stores: Stores) -> None:
     keys = any_stores.keys
     generation = await keys.next_generation("default", "film")
-    await keys.add_generation("default", "film", generation, KEYS, NOW)
+    await add(any_stores, generation)
     await keys.publish("default", "film", generation, None, NOW)
     await opened(any_stores, "sid-1")
     await keys.delete_asset("default", "film")

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from deploy.bench.jobs import crowd, herd, idle, layers, overload, plain, segments, small
+from deploy.bench.jobs import crowd, herd, idle, layers, overload, plain, revoke, segments, small
 from deploy.bench.rig import Rig
 from deploy.bench.rows import Row
 
@@ -14,6 +14,7 @@ JOBS: Final[dict[str, Callable[[Rig], Awaitable[list[Row]]]]] = {
     "crowd": crowd.run,
     "herd": herd.run,
     "idle": idle.run,
+    "revoke": revoke.run,
     "layers": layers.run,
     "overload": overload.run,
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from keys.database import Database
 from keys.hierarchy import Hierarchy
 from keys.names import DEFAULT_TENANT
-from keys.secrets import ROOT_KEY
+from keys.root_files import RootKeyFiles
 from keys.store_keys import KeyStore
 from origin.media.asset import INIT_OBJECT, segment_object
 from origin.media.seal import SLICE, TAG, Sealer
@@ -21,7 +21,7 @@ async def storage_key(data: Path, asset: str, generation: int = 1) -> bytes:
     """SK of a generation, straight from the keys database of the installation at `data`. LookupError."""
     database = Database(f"sqlite:///{data / 'keys' / 'keys.db'}")
     try:
-        hierarchy = Hierarchy((data / "secrets" / ROOT_KEY).read_bytes(), KeyStore(database))
+        hierarchy = Hierarchy(RootKeyFiles(data / "secrets"), KeyStore(database))
         keys = await hierarchy.generation(DEFAULT_TENANT, asset, generation)
     finally:
         await database.close()

@@ -1,12 +1,14 @@
 """What is revoked stays so; a feed too old stops new sessions, then running ones (SECURITY 3.4, F14, F28)."""
 
 import asyncio
+import time
 
 import pytest
 
 from edge.deliver.revocations import NEW_SESSIONS_S, RUNNING_SESSIONS_S, Revocations
 from keys.problems import Problem
-from keys.revocation import Feed
+from keys.revocation import LIFTED, Feed
+from keys.signing import SigningKey
 from tests.edge.parts import MemoryKeys, until
 
 
@@ -16,7 +18,7 @@ class Worker:
     def __init__(self) -> None:
         self.keys = MemoryKeys()
         self.at = 1000.0
-        self.wall = 0.0
+        self.wall = time.time()
         self.feed = Revocations(self.keys, now=lambda: self.wall, clock=lambda: self.at)
 
 
@@ -57,6 +59,7 @@ async def test_f28_an_old_feed_stops_new_sessions_and_a_very_old_one_all() -> No
         ("viewer", "v", {"viewer": "v"}),
         ("asset", "film", {"asset": "film"}),
         ("kid", "site/k", {"signer": ("site", "k")}),
+        ("epoch", "default/1800000000", {"issued": ("default", 1_800_000_000.5)}),
     ],
 )
 async def test_t4_each_kind_of_name_is_revoked(kind: str, value: str, names: dict[str, str]) -> None:
@@ -72,6 +75,39 @@ async def test_t4_each_kind_of_name_is_revoked(kind: str, value: str, names: dic
     assert code(lambda: worker.feed.check(**names)) == "revoked"  # type: ignore[arg-type]
 
 
+async def test_what_was_lifted_begins_again_and_a_reader_who_begins_anew_hears_of_it() -> None:
+    worker = Worker()
+    worker.keys.revoke("viewer", "anna")
+    await worker.feed.poll()
+    assert code(lambda: worker.feed.check(viewer="anna")) == "revoked"
+    worker.keys.revoke("viewer", "anna", until=LIFTED)
+    await worker.feed.poll()
+    assert code(lambda: worker.feed.check(viewer="anna")) is None
+
+
+async def test_another_trust_at_keys_is_asked_for_at_once() -> None:
+    worker = Worker()
+    asked: list[int] = []
+
+    async def refresh() -> None:
+        asked.append(len(asked))
+        if len(asked) == 1:
+            raise Problem("unavailable")
+
+    worker.feed = Revocations(
+        worker.keys, now=lambda: worker.wall, clock=lambda: worker.at, refresh_trust=refresh
+    )
+    await worker.feed.poll()
+    await worker.feed.poll()
+    assert asked == [], "the first trust is asked for by others"
+    worker.keys.own = SigningKey.generate("sluice")
+    with pytest.raises(Problem):
+        await worker.feed.poll()
+    await worker.feed.poll(wait_s=25)  # answered at once: this worker's trust is the old one yet
+    await worker.feed.poll()
+    assert asked == [0, 1]
+
+
 async def test_a_gap_in_the_feed_is_read_again_from_the_start() -> None:
     worker = Worker()
     worker.keys.revoke("sid", "one")
@@ -82,8 +118,8 @@ async def test_a_gap_in_the_feed_is_read_again_from_the_start() -> None:
     worker.keys.entries[1] = worker.keys.entries[0]  # an answer that lost one
     answers = worker.keys.revocations
 
-    async def healed(after: int, wait_s: float = 0) -> Feed:
-        feed = await answers(after, wait_s)
+    async def healed(after: int, wait_s: float = 0, trust: str | None = None) -> Feed:
+        feed = await answers(after, wait_s, trust)
         worker.keys.entries[1] = second
         return feed
 
