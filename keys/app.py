@@ -124,7 +124,9 @@ class _Endpoints:
 
     async def end_sessions(self, request: Request) -> Response:
         self._access.admin(reading.proof(request))
-        return _json({"ended": await self._service.end_sessions(request.query_params.get("viewer", ""))})
+        return _json(
+            {"ended": await self._service.revoker.end_sessions(request.query_params.get("viewer", ""))}
+        )
 
     async def renew(self, request: Request) -> Response:
         await self._access.node(reading.proof(request), "edge")

@@ -6,7 +6,7 @@ new sessions begin then. A session that was ended stays ended.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from keys import revocation
@@ -16,6 +16,7 @@ from keys.names import DEFAULT_TENANT, asset_id
 from keys.problems import Problem
 from keys.revocation import Entry
 from keys.rotation import Rotator
+from keys.sessions import Session
 from keys.stores import Stores
 from keys.tokens import SESSION_ISSUER
 
@@ -61,6 +62,23 @@ class Revoker:
         self._count("keys_revocations")
         log.info("revoked %s version=%d", kind, entry.version)
         return entry
+
+    async def end_sessions(self, viewer: str) -> list[str]:
+        """End the sessions a viewer has now; their IDs. His links stay good: he may come again."""
+        if not 0 < len(viewer) <= MAX_VALUE:
+            raise Problem("bad_request", "Say whose sessions: viewer, an ID.")
+        ended = await self._stores.sessions.revoke_viewer(viewer, self._now())
+        await self.ended(ended)
+        self._count("keys_revocations")
+        log.info("ended sessions=%d of one viewer", len(ended))
+        return [session.sid for session in ended]
+
+    async def ended(self, sessions: Sequence[Session]) -> None:
+        """Tells every edge of sessions that were ended."""
+        until = max((session.expires for session in sessions), default=0)
+        names = [(revocation.SID, session.sid) for session in sessions]
+        await self._stores.revocations.add(names, until, self._now())
+        await self._feed.refresh()
 
     async def lift(self, kind: str, value: str) -> Entry:
         """Let new sessions begin again. Problem not_found when nothing of this name is revoked."""

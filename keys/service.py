@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from keys import revocation
 from keys.access import Access, node_key
 from keys.claims import VERIFIED, Refused, log_fields
 from keys.container import Matcher, canonical_uri
@@ -33,12 +32,12 @@ from keys.opening import Opener
 from keys.pace import Pace
 from keys.problems import Problem
 from keys.revocation import Feed
-from keys.revoking import MAX_VALUE, Revoker
+from keys.revoking import Revoker
 from keys.rings import Rings
 from keys.root_keys import RootKeys
 from keys.rotation import Rotator
 from keys.secrets import Secrets
-from keys.sessions import Activity, Rules, Session
+from keys.sessions import Activity, Rules
 from keys.stores import Stores
 from keys.tokens import renewed
 
@@ -260,22 +259,6 @@ class KeysService:
         found = await self._stores.sessions.seen_since(now - live_within_s, viewer)
         return [seen.to_json(now) for seen in found]
 
-    async def end_sessions(self, viewer: str) -> list[str]:
-        """End the sessions a viewer has now; their IDs. His links stay good: he may come again."""
-        if not 0 < len(viewer) <= MAX_VALUE:
-            raise Problem("bad_request", "Say whose sessions: viewer, an ID.")
-        now = self._now()
-        ended = await self._stores.sessions.revoke_viewer(viewer, now)
-        await self._tell_ended(ended, now)
-        self._count("keys_revocations")
-        log.info("ended sessions=%d of one viewer", len(ended))
-        return [session.sid for session in ended]
-
-    async def _tell_ended(self, ended: Sequence[Session], now: float) -> None:
-        until = max((session.expires for session in ended), default=0)
-        await self._stores.revocations.add([(revocation.SID, session.sid) for session in ended], until, now)
-        await self._feed.refresh()
-
     async def live_sessions(self, within_s: float) -> int:
         """How many sessions were active within that many seconds."""
         return await self._stores.sessions.count_since(self._now() - within_s)
@@ -318,7 +301,7 @@ class KeysService:
         asset, now = asset_id(asset), self._now()
         await self._stores.keys.delete_asset(DEFAULT_TENANT, asset)
         ended = await self._stores.sessions.revoke_asset(DEFAULT_TENANT, asset, now)
-        await self._tell_ended(ended, now)
+        await self.revoker.ended(ended)
         await self._stores.database.flush_deleted()
         log.info("deleted asset=%s sessions=%d", asset, len(ended))
 

@@ -31,7 +31,8 @@ def attachment(name: str, fallback: str) -> bytes:
 def safe_name(name: str) -> str:
     """The name as it may stand on any disk, at most MAX_BYTES long, its suffix kept. Empty: nothing left."""
     last = unicodedata.normalize("NFC", name).replace("\\", "/").rsplit("/", 1)[-1]
-    shown = "".join(c for c in " ".join(last.split()) if c.isprintable() and c not in _UNWANTED).strip(" .")
+    kept = "".join(c for c in last if c.isspace() or (c.isprintable() and c not in _UNWANTED))
+    shown = " ".join(kept.split()).strip(" .")
     if shown.split(".", 1)[0].lower() in _DEVICES:
         shown = f"_{shown}"
     stem, dot, suffix = shown.rpartition(".")
