@@ -29,6 +29,8 @@ from keys.client import KeysClient, node_credential
 from keys.problems import Problem
 
 if TYPE_CHECKING:
+    from edge.deliver.countries import Countries
+    from edge.deliver.limits import LimitStore
     from edge.deliver.pace_ledger import PaceStore
     from keys.root_keys import RootKeys
 
@@ -61,7 +63,7 @@ async def build_keys(settings: Settings) -> ASGIApp:
         root=root,
         hosts=settings.public_bases,
         issuers=further,
-        rules=Rules(settings.opens_per_minute, int(settings.session_limit)),
+        rules=Rules(settings.opens_per_minute, int(settings.session_limit), settings.streams),
         pace=Pace(settings.pace_burst, settings.pace_rate, settings.pace_jump, settings.pace_jumps),
         count=counters.count,
     )
@@ -149,6 +151,7 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
     from edge.cache.shared import open_memory
     from edge.cache.upstream import OriginClient
     from edge.deliver.admission import Limits
+    from edge.deliver.clients import nowhere
     from edge.deliver.first_byte import NAME as FIRST_BYTE
     from edge.deliver.keys_clock import KeysClock
     from edge.deliver.node_memory import NodeMemory
@@ -184,7 +187,8 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
         trusted.refresh_soon,
         count=counters.count,
     )
-    pace_store, pace_end = _pace_store(settings)
+    countries = _countries(settings.geoip) if settings.geoip else None
+    pace_store, limit_store, store_ends = _control_stores(settings)
     pace = PaceGate(pace_store, now=keys_clock.time, count=counters.count)
     readings: dict[str, gauges.Reading] = {
         "workers": lambda: 1,
@@ -207,6 +211,7 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
             framed_by=settings.framed_by,
             token_name=settings.token_name,
             trusted_proxies=settings.trusted_proxies,
+            stream_idle_s=settings.stream_idle,
             busy=Limits(settings.overload_lag, settings.overload_wait),
         ),
         keys=keys,
@@ -218,6 +223,8 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
         metrics=counters.render,
         count=counters.count,
         observe=counters.observer(FIRST_BYTE),
+        limits=limit_store,
+        country_of=countries or nowhere,
         shelf=beside.leases if beside else None,
         heard=beside.revocations if beside else None,
         origin=origin,
@@ -225,7 +232,7 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
         resources=[
             keys,
             library,
-            *pace_end,
+            *store_ends,
             contextlib.aclosing(pace),
             enrolling(keys, node, _token(layout, secret_files.JOIN_TOKEN)),
             gauges.read_into(counters, readings),
@@ -238,10 +245,12 @@ def edge_counters() -> dict[str, str]:
     """What an edge counts: {name: meaning} over cache, delivery, pace and guard."""
     from edge.cache.counters import COUNTERS as CACHE
     from edge.deliver.counters import COUNTERS as DELIVER
+    from edge.deliver.meter import COUNTERS as METER
     from edge.deliver.pace import COUNTERS as PACE
+    from edge.deliver.streams import COUNTERS as STREAMS
     from edge.guard.counters import COUNTERS as GUARD
 
-    return {**CACHE, **DELIVER, **PACE, **GUARD}
+    return {**CACHE, **DELIVER, **METER, **PACE, **STREAMS, **GUARD}
 
 
 def edge_histograms() -> dict[str, Histogram]:
@@ -290,14 +299,22 @@ async def _root_keys(
     return Moved(kms, [secrets.root]), [contextlib.aclosing(kms)]
 
 
-def _pace_store(settings: Settings) -> tuple["PaceStore", list[Resource]]:
-    """Where viewers' buckets are, and what closes it. Without a control Redis each worker has its own."""
+def _countries(path: Path) -> "Countries":
+    """The file of countries. It is loaded only where one is configured."""
+    from edge.deliver.countries import Countries
+
+    return _usable(lambda: Countries(path))
+
+
+def _control_stores(settings: Settings) -> tuple["PaceStore", "LimitStore", list[Resource]]:
+    """Where viewers' buckets and limits are, and what closes them. Without a control Redis: own ones."""
+    from edge.deliver.limit_stores import MemoryLimitStore, RedisLimitStore
     from edge.deliver.pace_stores import MemoryPaceStore, RedisPaceStore
 
     if settings.redis_control == "none":
-        return MemoryPaceStore(time.monotonic), []
-    shared = RedisPaceStore(settings.redis_control)
-    return shared, [contextlib.aclosing(shared)]
+        return MemoryPaceStore(time.monotonic), MemoryLimitStore(time.monotonic), []
+    pace, limits = RedisPaceStore(settings.redis_control), RedisLimitStore(settings.redis_control)
+    return pace, limits, [contextlib.aclosing(pace), contextlib.aclosing(limits)]
 
 
 @contextlib.asynccontextmanager

@@ -152,6 +152,19 @@ class Settings(BaseModel):
 
     session_limit: Duration = _row("12h", "seconds", ("keys",), "longest session any link may open", ge=60)
     opens_per_minute: Count = _row(30, "sessions", ("keys",), "sessions one link may open in a minute", ge=1)
+    streams: Count = _row(
+        0,
+        "sessions",
+        ("keys",),
+        "sessions of one viewer in use at once where his link says nothing; 0: any",
+        ge=0,
+    )
+    geoip: File | None = _row(
+        None, "", ("edge",), "file in MaxMind's DB format that says which country an address is in"
+    )
+    stream_idle: Duration = _row(
+        "30s", "seconds", ("edge",), "after which a session that asks for nothing is not in use", ge=1, le=600
+    )
     token_name: Attribute = _row(
         "URISigningPackage", "", ("edge",), "what a token's attribute may be called besides URISigningPackage"
     )

@@ -25,7 +25,7 @@ from edge.deliver.activity import Activity, TakesActivity
 from edge.deliver.admission import MEASURED_EVERY_S, Admission, Limits
 from edge.deliver.answer import refusal, send_answer
 from edge.deliver.authorize import Authorizer
-from edge.deliver.clients import networks
+from edge.deliver.clients import networks, nowhere
 from edge.deliver.cors import Cors
 from edge.deliver.counters import Count, ignore
 from edge.deliver.download import Downloads
@@ -33,7 +33,10 @@ from edge.deliver.headers import cache_status, common
 from edge.deliver.heard import Heard
 from edge.deliver.keys_clock import KeysClock
 from edge.deliver.leases import Leases, LendsKeys, Shelf
+from edge.deliver.limit_stores import MemoryLimitStore
+from edge.deliver.limits import LimitStore, LinkLimits
 from edge.deliver.media import Media
+from edge.deliver.meter import Meter
 from edge.deliver.needs import Library, PaceGate
 from edge.deliver.open import Opening, OpensSessions
 from edge.deliver.patience import Patience
@@ -41,6 +44,7 @@ from edge.deliver.playlist import Playlists
 from edge.deliver.renew import Renewals, RenewsTokens
 from edge.deliver.revocations import GivesRevocations, Revocations
 from edge.deliver.segment import Segments
+from edge.deliver.streams import IDLE_S, Streams
 from edge.deliver.trust import TrustedTokens
 from edge.deliver.turns import Turns
 from keys.problems import Problem
@@ -64,6 +68,7 @@ class EdgeSettings:
     token_name: str = path.TOKEN_NAME  # what a token's attribute may be called besides that
     trusted_proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For counts
     running_sessions_s: float = 900.0  # how old the revocation feed may be before running sessions stop
+    stream_idle_s: float = IDLE_S  # without a request, after which a stream no longer counts
     busy: Limits = field(default_factory=Limits)  # from when on no new session begins
     start_wait_s: float = 10.0  # how long a starting worker waits for its first answers of keys
 
@@ -90,6 +95,8 @@ class EdgeApp:
         observe: first_byte.Observe = first_byte.ignore,
         shelf: Shelf | None = None,
         heard: Heard | None = None,
+        limits: LimitStore | None = None,
+        country_of: Callable[[str], str] = nowhere,
         origin: health.Part | None = None,
         keys_clock: KeysClock | None = None,
         resources: Sequence[AbstractAsyncContextManager[object]] = (),
@@ -98,9 +105,12 @@ class EdgeApp:
         `observe` takes first bytes.
 
         `shelf` is where this node's workers put leases for each other; without one each asks keys itself.
-        `heard` is where they put the revocations they heard of, likewise. `origin` is what health says of the
-        origin; `keys_clock` is told keys' time. `resources` are entered when serving begins, in order, and
-        left in reverse when it ends: the library, the clients, whatever lives in the loop. `trusted` is
+        `heard` is where they put the revocations they heard of, likewise.
+        `limits` is where links' limits are counted; without one each worker counts for itself.
+        `country_of` says which country an address is in, "" when it does not know.
+        `origin` is what health says of the origin; `keys_clock` is told keys' time. `resources` are entered
+        when serving begins, in order, and left in reverse when it ends: the library, the clients, whatever
+        lives in the loop. `trusted` is
         handed in because the library asks it for packagers' keys.
         """
         self.settings = settings
@@ -120,6 +130,12 @@ class EdgeApp:
         self._leases = Leases(keys, clock=clock, patience=patience, count=count, shelf=shelf)
         self.revocations.on_news = lambda: self._leases.drop_where(self.revocations.concerns)
         self.activity = Activity(keys, now=now, count=count)
+        alone = MemoryLimitStore(clock)
+        self._limits = LinkLimits(
+            Streams(limits or alone, clock=clock, count=count, idle_s=settings.stream_idle_s),
+            Meter(limits or alone, alone, clock=clock, count=count),
+            country_of,
+        )
         self.admission = Admission(settings.busy)
         self._clock = clock
         self._draining = health.Draining()
@@ -132,7 +148,17 @@ class EdgeApp:
         turns = Turns()
         self.media = Media(
             authorizer,
-            Opening(authorizer, keys, patience, self.admission, clock=clock, secure=secure, count=count),
+            Opening(
+                authorizer,
+                keys,
+                patience,
+                self.admission,
+                now=now,
+                clock=clock,
+                secure=secure,
+                country_of=country_of,
+                count=count,
+            ),
             Playlists(library),
             Segments(
                 library,
@@ -158,6 +184,7 @@ class EdgeApp:
             Renewals(authorizer, keys, patience, secure=secure, now=now, count=count),
             library,
             self.activity,
+            self._limits,
             Cors((settings.public_url, *settings.edges), settings.cors_origins),
             node=settings.node,
             secure=secure,
@@ -243,6 +270,7 @@ class EdgeApp:
             self.revocations.run,
             self._leases.run,
             self.activity.run,
+            self._limits.run,
             self._measure_load,
         )
         tasks = [asyncio.create_task(_kept_running(run)) for run in runs]

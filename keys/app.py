@@ -63,6 +63,7 @@ _TABLE: Final = (
     ("GET", "/v1/trust", "trust"),
     ("POST", "/v1/sessions", "open_session"),
     ("GET", "/v1/sessions", "sessions"),
+    ("DELETE", "/v1/sessions", "end_sessions"),
     ("POST", "/v1/renewals", "renew"),
     ("POST", "/v1/leases", "lease"),
     ("GET", "/v1/revocations", "revocations"),
@@ -109,13 +110,21 @@ class _Endpoints:
         edge = await self._access.node(reading.proof(request), "edge")
         sent = await reading.body(request)
         token, uri, client_ip = (reading.text(sent, name) for name in ("token", "uri", "client_ip"))
-        opened = await self._service.open_session(token, uri, client_ip, edge.name)
+        cookies, country = reading.texts(sent, "cookies"), str(sent.get("country", ""))
+        opened = await self._service.open_session(
+            token, uri, client_ip, edge.name, cookies=cookies, country=country
+        )
         return _json(opened.to_json(), 201)
 
     async def sessions(self, request: Request) -> Response:
         self._access.admin(reading.proof(request))
         within_s = reading.number(request, "live_within_s", 60)
-        return _json({"sessions": await self._service.sessions(within_s)})
+        viewer = request.query_params.get("viewer")
+        return _json({"sessions": await self._service.sessions(within_s, viewer)})
+
+    async def end_sessions(self, request: Request) -> Response:
+        self._access.admin(reading.proof(request))
+        return _json({"ended": await self._service.end_sessions(request.query_params.get("viewer", ""))})
 
     async def renew(self, request: Request) -> Response:
         await self._access.node(reading.proof(request), "edge")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from keys.cipher import is_claim
+from keys.limits import NO_LIMITS, Limits
 from keys.names import SESSION_ID_BYTES, asset_id, b64url_decode
 from keys.pace import Pace
 from keys.problems import Problem
@@ -19,7 +20,7 @@ from keys.strict_json import strict_object
 
 AUDIENCE: Final = "sluice"
 VERSION: Final = 1  # cdniv
-EXTENSIONS: Final = frozenset({"lid", "sid", "asset", "cap", "pace"})  # what cdnicrit may name
+EXTENSIONS: Final = frozenset({"lid", "sid", "asset", "cap", "pace", "limits"})  # what cdnicrit may name
 
 # RFC 9246 §4.4: the field s-uri-signing of the log.
 NOT_CHECKED: Final = 0
@@ -106,6 +107,7 @@ class Claims:
     pace: Mapping[str, float] | None  # what the link overrides, in the field names of `keys.pace.Pace`
     raw: Mapping[str, object] = field(repr=False)
     renewal: Renewal | None = None
+    limits: Limits = NO_LIMITS
 
     @property
     def issued(self) -> int:
@@ -153,7 +155,7 @@ def read_claims(payload: bytes, kind: str, iss: str, kid: str, *, now: float, ma
     sid, asset = _session(raw) if kind == "session" else ("", "")
     return Claims(
         kind, iss, kid, exp, nbf, iat, audience, cdniuc, _private(raw, "sub", BAD_SUBJECT), cdniip,
-        lid, single_use, sid, asset, _cap(raw), _pace(raw), raw, renewal=renewal,
+        lid, single_use, sid, asset, _cap(raw), _pace(raw), raw, renewal, _limits(raw),
     )  # fmt: skip
 
 
@@ -270,3 +272,10 @@ def _pace(raw: dict[str, object]) -> dict[str, float] | None:
     except ValueError as exc:
         raise Refused(BAD_CRITICAL) from exc
     return found
+
+
+def _limits(raw: dict[str, object]) -> Limits:
+    try:
+        return Limits.from_json(raw["limits"]) if "limits" in raw else NO_LIMITS
+    except ValueError as exc:
+        raise Refused(BAD_CRITICAL) from exc

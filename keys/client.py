@@ -7,7 +7,7 @@ operators with their token.
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -86,9 +86,15 @@ class KeysClient:
         """Whom to believe: issuers (for `Trust.from_json`), packagers, nodes, and keys' clock."""
         return await self._ask("GET", "/v1/trust")
 
-    async def open_session(self, token: str, uri: str, client_ip: str) -> OpenedSession:
-        """Open the session a link is good for, or get the one it opened moments ago."""
-        body = {"token": token, "uri": uri, "client_ip": client_ip}
+    async def open_session(
+        self, token: str, uri: str, client_ip: str, *, cookies: Sequence[str] = (), country: str = ""
+    ) -> OpenedSession:
+        """Open the session a link is good for, or get the one it opened moments ago.
+
+        `cookies` and `country` are what is known of the browser that asks, for links bound to such.
+        """
+        body: dict[str, Any] = {"token": token, "uri": uri, "client_ip": client_ip}
+        body |= {"cookies": list(cookies), "country": country}
         return _typed(OpenedSession.from_json, await self._ask("POST", "/v1/sessions", body))
 
     async def renew(self, session_token: str, uri: str) -> OpenedSession:
@@ -147,6 +153,10 @@ class KeysClient:
         answer = await self._ask("GET", f"/v1/sessions?live_within_s={live_within_s:g}")
         return list(answer["sessions"])
 
+    async def end_sessions(self, viewer: str) -> list[str]:
+        """End the sessions a viewer has now; their IDs. His links stay good."""
+        return list((await self._ask("DELETE", f"/v1/sessions?viewer={quote(viewer, safe='')}"))["ended"])
+
     async def new_generation(self, asset: str) -> NewGeneration:
         """Make a generation of an asset, with new keys. New sessions pin it only once it is published."""
         answer = await self._ask("POST", "/v1/generations", {"asset": asset})
@@ -195,13 +205,15 @@ def _problem(response: httpx.Response) -> Problem:
     """The refusal the service gave; `bad_upstream` when it is not in our form."""
     try:
         fields = _object(response)
-        code, message = str(fields["code"]), str(fields["message"])
+        code, message, limit = str(fields["code"]), str(fields["message"]), str(fields.get("limit", ""))
         known = STATUS[code] == response.status_code
     except (ValueError, KeyError):
         known = False
     if not known:
         return Problem("bad_upstream", detail=f"keys answered {response.status_code} without a problem")
-    problem = Problem(code, message, retry_after_s=retry_after(response.headers.get("retry-after", "")))
+    problem = Problem(
+        code, message, limit=limit, retry_after_s=retry_after(response.headers.get("retry-after", ""))
+    )
     problem.id = response.headers.get("sluice-request-id", problem.id)  # the ID under which keys logged it
     return problem
 

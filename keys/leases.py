@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from keys.derive import enc
+from keys.limits import NO_LIMITS, Limits
 from keys.names import b64url, b64url_decode
 from keys.pace import Pace
 from keys.sessions import Session
@@ -40,6 +41,8 @@ class Lease:
     now: float
     opened: float = 0.0  # when the session was
     token_kid: str = ""  # which of keys' own keys signed the token it was asked for with
+    limits: Limits = NO_LIMITS
+    cookie: str = field(default="", repr=False)  # of the browser the link is bound to
     _made: dict[tuple[object, ...], bytes] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -74,6 +77,8 @@ class Lease:
             "now": self.now,
             "opened": self.opened,
             "token_kid": self.token_kid,
+            "limits": self.limits.to_json(),
+            "cookie": self.cookie,
         }
 
     @classmethod
@@ -84,12 +89,13 @@ class Lease:
             srk=b64url_decode(fields["srk"]),
             sk=b64url_decode(fields["sk"]),
             pace=Pace.from_json(fields["pace"]),
+            limits=Limits.from_json(fields["limits"]),
         )
 
 
 _LATER: Final = ("opened", "token_kid")  # a worker of before, which shares our memory, wrote none of these
 _AS_THEY_ARE: Final = tuple(
-    name for name in Lease.__dataclass_fields__ if name not in ("srk", "sk", "pace", "_made")
+    name for name in Lease.__dataclass_fields__ if name not in ("srk", "sk", "pace", "limits", "_made")
 )
 
 
@@ -102,6 +108,8 @@ class OpenedSession:
     asset: str
     generation: int
     expires: int
+    cookie: str = field(default="", repr=False)  # for the browser, when the link is bound to one
+    cookie_until: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The body of `POST /v1/sessions`. Holds a token."""
@@ -142,3 +150,8 @@ def bucket_name(key: bytes, session: Session) -> str:
     """The viewer's bucket: one for all sessions of a viewer in a tenant, else of a link. Says neither."""
     who = ("viewer", session.viewer) if session.viewer is not None else ("link", session.iss, session.link_id)
     return b64url(hmac.digest(key, enc("sluice1 bucket", session.tenant, *who), "sha256")[:16])
+
+
+def device_cookie(key: bytes, iss: str, link_id: str) -> str:
+    """What the browser has that opened this link first: 43 characters, the same at every opening."""
+    return b64url(hmac.digest(key, enc("sluice1 device", iss, link_id), "sha256"))

@@ -6,7 +6,7 @@ within limits.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from keys import sessions as core
@@ -16,7 +16,8 @@ from keys.derive import session_root
 from keys.feed import RevocationFeed
 from keys.hierarchy import Hierarchy
 from keys.issuers import Issuers
-from keys.leases import LEASE_S, Lease, bucket_name
+from keys.leases import LEASE_S, Lease, bucket_name, device_cookie
+from keys.limits import Limits
 from keys.names import b64url_decode
 from keys.pace import Pace
 from keys.problems import Problem
@@ -43,6 +44,7 @@ class Lender:
     pace: Pace  # the site's
     now: Callable[[], float]
     matcher: Matcher
+    rules: core.Rules
 
     async def running(self, token: str, uri: str) -> tuple[Claims, Session]:
         """The claims of a session's token, and its session. Refused or Problem when it does not run."""
@@ -82,6 +84,8 @@ class Lender:
             now=now,
             opened=session.opened,
             token_kid=claims.kid,
+            limits=(limits := self._limits(session)),
+            cookie=self._cookie(session) if limits.device else "",
         )
 
     async def _check_running(self, session: Session, claims: Claims, now: float) -> None:
@@ -100,6 +104,14 @@ class Lender:
         ) or revoked.find(now=now, signer=(claims.iss, claims.kid))
         if kind or standing == core.REVOKED:
             raise Problem("revoked", detail=f"by {kind or 'its record'}")
+
+    def _limits(self, session: Session) -> Limits:
+        """The link's limits; what it does not say about streams, the site does."""
+        limits = Limits.from_json(session.limits or {})
+        return limits if limits.streams else replace(limits, streams=self.rules.streams or None)
+
+    def _cookie(self, session: Session) -> str:
+        return device_cookie(self.bucket_key.reveal(), session.iss, session.link_id)
 
     async def _pace(self, session: Session) -> Pace:
         published = await self.keys.published(session.tenant, session.asset)

@@ -6,19 +6,21 @@ held is the one `forbidden`; an asset that does not exist is refused the same (S
 `keys.sessions`, the transaction is `keys.store_sessions`.
 """
 
+import hmac
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
 
 from keys import sessions as core
+from keys.cipher import Secret
 from keys.claims import BAD_CLIENT_IP, BAD_NONCE, log_fields
 from keys.container import Matcher, canonical_uri, quote
 from keys.feed import RevocationFeed
 from keys.issuers import Issuers
-from keys.leases import OpenedSession
+from keys.leases import OpenedSession, device_cookie
 from keys.names import DEFAULT_TENANT, SESSION_ID_BYTES, asset_id, b64url, b64url_decode, file_name
 from keys.problems import Problem
 from keys.rings import Rings
@@ -45,22 +47,42 @@ class Opener:
     rules: core.Rules
     now: Callable[[], float]
     matcher: Matcher
+    device_key: Secret
 
-    async def open(self, token: str, uri: str, client_ip: str, edge: str) -> tuple[OpenedSession, bool]:
-        """The session this link is good for, and whether it is new. Refused or Problem when there is none."""
+    async def open(
+        self,
+        token: str,
+        uri: str,
+        client_ip: str,
+        edge: str,
+        *,
+        cookies: Sequence[str] = (),
+        country: str = "",
+    ) -> tuple[OpenedSession, bool]:
+        """The session this link is good for, and whether it is new. Refused or Problem when there is none.
+
+        `cookies` are of the browser that asks, `country` is where it is, "" when nobody knows.
+        """
         now = self.now()
         claims = verify(token, uri=uri, trust=self.issuers.trust(now), now=now, matcher=self.matcher)
         if claims.kind != "link":
             raise Problem("forbidden", detail="a session token opens nothing")
         scope = opened_scope(uri)
-        request = await self._request(claims, scope.asset, client_ip, edge)
+        if claims.limits.countries and country not in claims.limits.countries:
+            raise Problem("limit", limit="country", detail=f"from {country or 'an unknown country'}")
+        cookie = device_cookie(self.device_key.reveal(), claims.iss, claims.lid)
+        known = any(hmac.compare_digest(cookie, other) for other in cookies)
+        request = replace(await self._request(claims, scope.asset, client_ip, edge), known_device=known)
         await self._check_revoked(request, claims.issued, now)
         fresh = (b64url(secrets.token_bytes(SESSION_ID_BYTES)), secrets.token_bytes(SALT_BYTES))
         decision, session = await self.sessions.open(request, self.rules, fresh, claims.exp, now)
         if session is None:
             assert isinstance(decision, core.Refuse), "only a refusal is without a session"
-            raise Problem(decision.code, detail=decision.reason)
-        return self._answer(session, scope, claims), isinstance(decision, core.New)
+            raise Problem(decision.code, limit=decision.limit, detail=decision.reason)
+        opened = self._answer(session, scope, claims)
+        if claims.limits.device:
+            opened = replace(opened, cookie=cookie, cookie_until=max(claims.exp, session.expires))
+        return opened, isinstance(decision, core.New)
 
     async def _request(self, claims: Claims, asset: str, client_ip: str, edge: str) -> core.Request:
         network = self.issuers.network(claims)
@@ -83,6 +105,7 @@ class Opener:
             edge=edge,
             cap_s=claims.cap or None,
             pace=dict(claims.pace) if claims.pace else None,
+            limits=claims.limits,
         )
 
     async def _check_revoked(self, request: core.Request, issued: float, now: float) -> None:

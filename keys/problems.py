@@ -5,7 +5,7 @@
     ├─ 401 unauthenticated    an operator's or a node's token is missing or wrong
     ├─ 403 forbidden          a viewer's token does not allow this (also: no such asset)
     │  ├─ 403 expired         the link or session is over        (said only after its signature was valid)
-    │  ├─ 403 limit           opened too often, or a single-use link was used
+    │  ├─ 403 limit           one of its link's limits is reached; which one, LIMIT_SENTENCES says
     │  └─ 403 revoked         taken back by the publisher
     ├─ 404 not_found          operators only: strangers get `forbidden`
     ├─ 405 method_not_allowed
@@ -26,6 +26,7 @@
 
 The public body is JSON `{"code","status","message","id"}`. The ID also stands in the log. A viewer's 403
 carries no ID in its body (T12: two refusals must be byte-identical), only in the `Sluice-Request-Id` header.
+That of a limit has one more member, `limit`: which one it was.
 """
 
 import json
@@ -61,8 +62,17 @@ STATUS: dict[str, int] = {
 VIEWER_SENTENCES: dict[str, str] = {
     "forbidden": "This link does not open anything here. Ask for a new one.",
     "expired": "This link has expired. Ask for a new one.",
-    "limit": "This link has been opened as often as it may be.",
+    "limit": "This link has reached one of its limits.",
     "revoked": "This link was withdrawn by its publisher.",
+}
+
+LIMIT_SENTENCES: dict[str, str] = {
+    "once": "This link was good for one opening, and has been opened.",
+    "opens": "This link was opened too often within a minute. Wait a moment, then try again.",
+    "streams": "This is playing on as many devices as it may. Stop one of them, then try again.",
+    "budget": "This link has delivered as much as it may. Ask for a new one.",
+    "device": "This link is good only in the browser that opened it first.",
+    "country": "This link is not good in the country you are in.",
 }
 
 
@@ -70,11 +80,20 @@ class Problem(Exception):
     """A request refused. `message` is for the person who asked, `detail` for the log; both share `id`."""
 
     def __init__(
-        self, code: str, message: str = "", *, detail: str = "", retry_after_s: int | None = None
+        self,
+        code: str,
+        message: str = "",
+        *,
+        limit: str = "",
+        detail: str = "",
+        retry_after_s: int | None = None,
     ) -> None:
+        """`limit` names the limit that was reached, where `code` is `limit`."""
         self.code = code
         self.status = STATUS[code]
-        self.message = message or VIEWER_SENTENCES.get(code, code.replace("_", " ").capitalize() + ".")
+        usual = LIMIT_SENTENCES.get(limit) or VIEWER_SENTENCES.get(code)
+        self.message = message or usual or code.replace("_", " ").capitalize() + "."
+        self.limit = limit
         self.detail = detail
         self.retry_after_s = (
             retry_after_s if retry_after_s is not None or self.status not in (429, 503) else 2
@@ -85,6 +104,8 @@ class Problem(Exception):
     def body(self) -> bytes:
         """The JSON body that goes to the client."""
         fields: dict[str, object] = {"code": self.code, "status": self.status, "message": self.message}
+        if self.limit:
+            fields["limit"] = self.limit
         if self.status != 403:
             fields["id"] = self.id
         return json.dumps(fields, separators=(",", ":")).encode()

@@ -45,6 +45,14 @@ def text(body: dict[str, Any], name: str) -> str:
     return value
 
 
+def texts(body: dict[str, Any], name: str) -> list[str]:
+    """A member of the body that is a list of strings of ASCII; none when it is not there."""
+    value = body.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(each, str) and each.isascii() for each in value):
+        raise Problem("bad_request", f"In the body {name} is a list of strings.")
+    return value
+
+
 def member(body: dict[str, Any], name: str) -> dict[str, Any]:
     """A member of the body that is an object."""
     value = body.get(name)

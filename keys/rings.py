@@ -5,6 +5,7 @@ The database has the truth: several processes may serve, and each looks again ab
 ring, `keys.keyring` and `keys.link_ring` say.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -16,6 +17,7 @@ from keys.problems import Problem
 from keys.signing import SigningKey
 from keys.tokens import SESSION_ISSUER
 
+LOOK_EVERY_S: Final = 1.0
 LEAD_S: Final = 15.0  # a new key is announced so long before it signs: edges hear of it within ten
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,15 @@ class Rings:
         links = await self._hierarchy.service_key(LINK_SIGNING, self.links.to_json, now)
         self.sessions = Keyring.from_json(sessions.reveal())
         self.links = LinkRing.from_json(links.reveal())
+
+    async def run(self, now: Callable[[], float]) -> None:
+        """Looks again every LOOK_EVERY_S, until cancelled. A database in trouble is asked again."""
+        while True:
+            try:
+                await self.refresh(now())
+            except Exception:  # whatever it is, the next look may succeed
+                log.exception("the signing keys cannot be read")
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def rotate_sessions(self, now: float, longest_token_s: float, lead_s: float) -> SigningKey:
         """A new key that signs session tokens from `lead_s` seconds on; running sessions keep theirs."""

@@ -6,7 +6,6 @@ work. Endpoints (`keys.app`) translate. Values from outside are parsed here; a b
 """
 
 import asyncio
-import ipaddress
 import logging
 import re
 import time
@@ -33,12 +32,12 @@ from keys.opening import Opener
 from keys.pace import Pace
 from keys.problems import Problem
 from keys.revocation import Feed
-from keys.revoking import Revoker
+from keys.revoking import MAX_VALUE, Revoker
 from keys.rings import Rings
 from keys.root_keys import RootKeys
 from keys.rotation import Rotator
 from keys.secrets import Secrets
-from keys.sessions import Activity, Rules
+from keys.sessions import Activity, Rules, Session, check_address
 from keys.stores import Stores
 from keys.tokens import renewed
 
@@ -57,7 +56,6 @@ COUNTERS: Final[Mapping[str, str]] = {
     "keys_enrolments": "enrolments taken, repeated ones included",
 }
 HOUSEKEEPING_S: Final = 600.0
-LOOK_EVERY_S: Final = 1.0  # at the signing keys: another process may have rotated them
 
 _NODE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -132,11 +130,13 @@ class KeysService:
         rotator = Rotator(hierarchy, rings, book, secrets, feed, now, count)
         revoker = Revoker(stores, feed, book, rotator, rules.maximum_s, now, count)
         matcher = Matcher()
-        opener = Opener(stores.sessions, stores.keys, feed, book, rings, hosts, rules, now, matcher)
         bucket_key = await hierarchy.bucket_key(now())
+        opener = Opener(
+            stores.sessions, stores.keys, feed, book, rings, hosts, rules, now, matcher, bucket_key
+        )
         site_pace = within_limits(pace or Pace())
         lender = Lender(
-            stores.sessions, stores.keys, hierarchy, feed, book, bucket_key, site_pace, now, matcher
+            stores.sessions, stores.keys, hierarchy, feed, book, bucket_key, site_pace, now, matcher, rules
         )
         return cls(
             stores=stores,
@@ -158,17 +158,9 @@ class KeysService:
         """Background work until cancelled: the revocation feed and housekeeping."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._feed.run())
-            tasks.create_task(self._watch_rings())
+            tasks.create_task(self._rings.run(self._now))
             tasks.create_task(self._jwks.run())
             tasks.create_task(self._keep_house())
-
-    async def _watch_rings(self) -> None:
-        while True:
-            try:
-                await self._rings.refresh(self._now())
-            except Exception:  # whatever it is, the next look may succeed
-                log.exception("the signing keys cannot be read")
-            await asyncio.sleep(LOOK_EVERY_S)
 
     async def _keep_house(self) -> None:
         while True:
@@ -189,11 +181,25 @@ class KeysService:
 
     # ---- sessions
 
-    async def open_session(self, token: str, uri: str, client_ip: str, edge: str) -> OpenedSession:
-        """Open the session a link is good for. Problem forbidden, expired, limit or revoked else."""
-        _check_address(client_ip)
+    async def open_session(
+        self,
+        token: str,
+        uri: str,
+        client_ip: str,
+        edge: str,
+        *,
+        cookies: Sequence[str] = (),
+        country: str = "",
+    ) -> OpenedSession:
+        """Open the session a link is good for. Problem forbidden, expired, limit or revoked else.
+
+        `cookies` and `country` are what the edge knows of the browser (`keys.limits`).
+        """
+        check_address(client_ip)
         with self._counting_refusals("keys_sessions_refused"):
-            opened, new = await self._opener.open(token, uri, client_ip, edge)
+            opened, new = await self._opener.open(
+                token, uri, client_ip, edge, cookies=cookies, country=country
+            )
         self._count("keys_sessions_opened" if new else "keys_sessions_repeated")
         said = log_fields(VERIFIED)
         log.info("session %s asset=%s edge=%s new=%s %s", opened.sid, opened.asset, edge, new, said)
@@ -238,10 +244,27 @@ class KeysService:
         told = {sid: replace(activity, at=min(activity.at, now)) for sid, activity in seen.items()}
         await self._stores.sessions.add_activity(edge, told)
 
-    async def sessions(self, live_within_s: float) -> list[dict[str, Any]]:
-        """The sessions active within that many seconds, the latest first."""
+    async def sessions(self, live_within_s: float, viewer: str | None = None) -> list[dict[str, Any]]:
+        """The sessions active within that many seconds, the latest first: of everybody, or of one viewer."""
         now = self._now()
-        return [seen.to_json(now) for seen in await self._stores.sessions.seen_since(now - live_within_s)]
+        found = await self._stores.sessions.seen_since(now - live_within_s, viewer)
+        return [seen.to_json(now) for seen in found]
+
+    async def end_sessions(self, viewer: str) -> list[str]:
+        """End the sessions a viewer has now; their IDs. His links stay good: he may come again."""
+        if not 0 < len(viewer) <= MAX_VALUE:
+            raise Problem("bad_request", "Say whose sessions: viewer, an ID.")
+        now = self._now()
+        ended = await self._stores.sessions.revoke_viewer(viewer, now)
+        await self._tell_ended(ended, now)
+        self._count("keys_revocations")
+        log.info("ended sessions=%d of one viewer", len(ended))
+        return [session.sid for session in ended]
+
+    async def _tell_ended(self, ended: Sequence[Session], now: float) -> None:
+        until = max((session.expires for session in ended), default=0)
+        await self._stores.revocations.add([(revocation.SID, session.sid) for session in ended], until, now)
+        await self._feed.refresh()
 
     async def live_sessions(self, within_s: float) -> int:
         """How many sessions were active within that many seconds."""
@@ -285,10 +308,7 @@ class KeysService:
         asset, now = asset_id(asset), self._now()
         await self._stores.keys.delete_asset(DEFAULT_TENANT, asset)
         ended = await self._stores.sessions.revoke_asset(DEFAULT_TENANT, asset, now)
-        until = max((session.expires for session in ended), default=0)
-        names = [(revocation.SID, session.sid) for session in ended]
-        await self._stores.revocations.add(names, until, now)
-        await self._feed.refresh()
+        await self._tell_ended(ended, now)
         await self._stores.database.flush_deleted()
         log.info("deleted asset=%s sessions=%d", asset, len(ended))
 
@@ -323,11 +343,3 @@ class KeysService:
     def jwks(self) -> dict[str, Any]:
         """The public JWKS of the keys that sign session tokens (RFC 7517 §5)."""
         return {"keys": self._rings.sessions.public_jwks(self._now())}
-
-
-def _check_address(client_ip: str) -> None:
-    try:
-        if getattr(ipaddress.ip_address(client_ip), "scope_id", None):
-            raise ValueError("an address with a zone is another machine's")
-    except ValueError as exc:
-        raise Problem("bad_request", "client_ip is an IP address.") from exc

@@ -8,7 +8,10 @@ inside one transaction. What the token says was verified before (`keys.tokens`),
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+
+from keys.limits import NO_LIMITS, Limits
+from keys.problems import Problem
 
 OPEN_AGAIN_S: Final = 60.0  # reloads, previews, lost redirects, players that open a link twice
 OPENS_PER_MINUTE: Final = 30
@@ -24,10 +27,14 @@ _IPV6_PREFIX: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a site allows: sessions opened per link and minute, and the longest session in seconds."""
+    """What a site allows: sessions opened per link and minute, and the longest session in seconds.
+
+    `streams` is how many sessions of a viewer may be in use at once where his link does not say; 0: any.
+    """
 
     opens_per_minute: int = OPENS_PER_MINUTE
     maximum_s: int = SITE_MAXIMUM_S
+    streams: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,8 @@ class Request:
     edge: str  # name of the node that asks
     cap_s: int | None = None  # the link's own limit
     pace: dict[str, float] | None = None  # the link's own pace, in the fields of `keys.pace`
+    limits: Limits = NO_LIMITS
+    known_device: bool = False  # it has the cookie of the browser that opened the link first
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,7 @@ class Session:
     expires: int
     edge: str
     pace: dict[str, float] | None = None
+    limits: dict[str, Any] | None = None  # of its link, as `Limits.to_json` writes them
     state: str = LIVE
     salt: bytes = field(default=b"", repr=False)  # 32 random bytes: input of the session root
 
@@ -110,10 +120,11 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Open nothing. `code` is for the viewer (`keys.problems`), `reason` for the log."""
+    """Open nothing. `code` and `limit` are for the viewer (`keys.problems`), `reason` for the log."""
 
     code: str
     reason: str
+    limit: str = ""
 
 
 Decision = New | Again | Refuse
@@ -121,14 +132,17 @@ Decision = New | Again | Refuse
 
 def decide_open(request: Request, history: History, rules: Rules, now: float) -> Decision:
     """Whether this link opens a session now. Idempotent for OPEN_AGAIN_S in (link, asset, client network)."""
+    if request.limits.device and history.used and not request.known_device:
+        return Refuse("limit", "another browser opened it first", "device")
     network = client_network(request.client_ip)
     for session in history.recent:
         if _is_repeat(session, request, network, now):
             return Again(session)
     if request.single_use and history.used:
-        return Refuse("limit", "single-use link was used")
-    if sum(now - session.opened < 60 for session in history.recent) >= rules.opens_per_minute:
-        return Refuse("limit", f"more than {rules.opens_per_minute} opens a minute")
+        return Refuse("limit", "single-use link was used", "once")
+    most = min(rules.opens_per_minute, request.limits.opens or rules.opens_per_minute)
+    if sum(now - session.opened < 60 for session in history.recent) >= most:
+        return Refuse("limit", f"more than {most} opens a minute", "opens")
     return New(expires=session_end(request.cap_s, rules, now))
 
 
@@ -165,6 +179,7 @@ def session_of(request: Request, decision: New, sid: str, salt: bytes, now: floa
         expires=decision.expires,
         edge=request.edge,
         pace=request.pace,
+        limits=request.limits.to_json() or None,
         salt=salt,
     )
 
@@ -186,3 +201,12 @@ def client_network(text: str) -> str:
 def within(client_ip: str, network: str | None) -> bool:
     """Whether an address lies in the network a link is bound to. A link bound to nothing is open to all."""
     return network is None or client_address(client_ip) in ipaddress.ip_network(network, strict=False)
+
+
+def check_address(client_ip: str) -> None:
+    """Problem bad_request for what is no address a viewer speaks from."""
+    try:
+        if getattr(ipaddress.ip_address(client_ip), "scope_id", None):
+            raise ValueError("an address with a zone is another machine's")
+    except ValueError as exc:
+        raise Problem("bad_request", "client_ip is an IP address.") from exc

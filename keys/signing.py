@@ -21,6 +21,7 @@ from keys import jws
 from keys.cipher import CLAIM_KEY, Secret, seal_claim
 from keys.claims import AUDIENCE, LINK_ID, PACE_CLAIM
 from keys.container import ATTRIBUTE, LINK_PATTERN, canonical_uri, quote, regex_container, split_token
+from keys.limits import Limits
 from keys.names import asset_id, b64url, b64url_decode, file_name
 from keys.pace import Pace
 from keys.private_file import write_private
@@ -119,6 +120,7 @@ def sign_url(
     hosts: tuple[str, ...] | list[str] = (),
     pace: Mapping[str, float] | None = None,
     link_id: str | None = None,
+    limits: Limits | None = None,
     renew: str | None = None,
     renew_s: int = 60,
     attribute: str = ATTRIBUTE,
@@ -128,8 +130,9 @@ def sign_url(
 
     `session_s` is how long that session may last; `viewer` an ID of yours, `network` an address or CIDR, both
     hidden in the link; `once` makes it single-use; `hosts` are further public edge base URLs it is good for;
-    `pace` overrides {"burst": s, "rate": × real time, "jumps": n}; `link_id` is what revocation knows it by,
-    otherwise a random one; `renew`, for a download, has its session's token last only `renew_s` seconds after
+    `pace` overrides {"burst": s, "rate": × real time, "jumps": n}; `limits`: what else it limits; `link_id`
+    is what revocation knows it by, otherwise a random one;
+    `renew`, for a download, has its session's token last only `renew_s` seconds after
     each request, handed on by "cookie" or "redirect" (RFC 9246 §3);
     `attribute` is what the token stands under, where the edges know another name (`token-name`). A link
     to `/v/<asset>/main.m3u8` opens `main.mpd` too; any other URL, such as `/d/<asset>/<file>`, is signed
@@ -152,6 +155,9 @@ def sign_url(
         claims["cdniip"] = seal_claim(_viewer_key(key), str(ipaddress.ip_network(network, strict=False)))
     if pace is not None:
         claims["pace"] = _pace(pace)
+    if limits is not None and limits.to_json():
+        claims["limits"] = limits.to_json()
+        claims["cdnicrit"] = "limits"  # RFC 9246 §2.1.13: who does not know them must refuse the link
     if renew is not None:
         claims |= _renewal(plain, renew, renew_s)
     return insert_token(plain, key.sign(claims), attribute)
@@ -211,7 +217,7 @@ def _renewal(url: str, by: str, extend_s: int) -> dict[str, int]:
     path = urlsplit(url).path
     if by not in WAYS or not _DOWNLOAD.fullmatch(path):
         raise ValueError(f"a download's token is renewed by {' or '.join(WAYS)}; a stream's lasts")
-    return Renewal(WAYS[by], _seconds(extend_s, "renew_s"), path.count("/")).claims()
+    return Renewal(WAYS[by], _seconds(extend_s, "renew_s"), len(path.split("/")) - 1).claims()
 
 
 def _pace(pace: Mapping[str, float]) -> dict[str, float]:

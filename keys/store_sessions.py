@@ -69,7 +69,7 @@ class SessionStore:
                 return decision, decision.session if isinstance(decision, core.Again) else None
             session = core.session_of(request, decision, *fresh, now)
             await connection.execute(sessions.insert().values(_to_row(session)))
-            if request.single_use:
+            if request.single_use or request.limits.device:
                 link = {"iss": request.iss, "link_id": request.link_id, "until": link_until}
                 await self._database.insert_once(connection, used_links, link)
             return decision, session
@@ -88,6 +88,10 @@ class SessionStore:
         """Mark the asset's running sessions as revoked, and say which they were."""
         running = and_(sessions.c.tenant == tenant, sessions.c.asset == asset, sessions.c.expires > now)
         return await self._revoke(running)
+
+    async def revoke_viewer(self, viewer: str, now: float) -> list[Session]:
+        """Mark the viewer's running sessions as revoked, and say which they were."""
+        return await self._revoke(and_(sessions.c.viewer == viewer, sessions.c.expires > now))
 
     async def _revoke(self, which: ColumnElement[bool]) -> list[Session]:
         mark = update(sessions).where(which, sessions.c.state == core.LIVE).values(state=core.REVOKED)
@@ -111,11 +115,12 @@ class SessionStore:
             async with self._database.write() as connection:
                 await connection.execute(_ADD_ACTIVITY, rows)
 
-    async def seen_since(self, since: float) -> list[Seen]:
-        """Sessions that were active since a time, the latest first, at most LISTED_AT_MOST."""
+    async def seen_since(self, since: float, viewer: str | None = None) -> list[Seen]:
+        """Sessions (of one viewer) active since a time, the latest first, at most LISTED_AT_MOST."""
+        of_viewer = [] if viewer is None else [sessions.c.viewer == viewer]
         query = (
             select(sessions)
-            .where(sessions.c.last_seen >= since)
+            .where(sessions.c.last_seen >= since, *of_viewer)
             .order_by(sessions.c.last_seen.desc(), sessions.c.sid)
             .limit(LISTED_AT_MOST)
         )

@@ -98,6 +98,7 @@ sessions: Final = Table(
     Column("expires", BigInteger, nullable=False),
     Column("edge", String(64), nullable=False),
     Column("pace", JSON),
+    Column("limits", JSON),
     Column("state", String(16), nullable=False),
     Column("salt", LargeBinary, nullable=False),
     Column("last_seen", Double, nullable=False),

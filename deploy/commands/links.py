@@ -14,8 +14,11 @@ from deploy.commands.options import data_option, parsed
 from deploy.commands.output import print_table, width
 from deploy.running import NotRunning, find
 from keys import secrets as secret_files
+from keys.container import ATTRIBUTE
+from keys.limits import Limits
 from keys.names import asset_id
 from keys.problems import Problem
+from keys.renewal import WAYS
 from keys.signing import sign_url
 
 LIVE_S: Final = 120.0
@@ -31,6 +34,14 @@ LOOK_BACK_S: Final = 7 * 24 * 3600
 @click.option("--for", "length", default="6h", metavar="DURATION", help="How long it then plays. [6h]")
 @click.option("--viewer", help="Who watches: an ID of yours, hidden in the link.")
 @click.option("--once", is_flag=True, help="Good for one opening.")
+@click.option(
+    "--streams", type=int, metavar="N", help="Plays on so many devices at once. [the site's setting]"
+)
+@click.option("--opens", type=int, metavar="N", help="Opens at most so many sessions a minute. [the site's]")
+@click.option("--budget", metavar="SIZE", help="Delivers at most so many bytes in all, such as 20G.")
+@click.option("--speed", metavar="SIZE", help="Delivers at most so many bytes a second, such as 2M.")
+@click.option("--country", metavar="CODES", help="Good in these countries only, such as DE,AT. [needs geoip]")
+@click.option("--device", is_flag=True, help="Good only in the browser that opens it first.")
 @click.option("--ip", metavar="CIDR", help="Good from this network only.")
 @click.option("--edge", metavar="URL", help="Edge to use; otherwise the first that runs.")
 @click.option(
@@ -40,6 +51,13 @@ LOOK_BACK_S: Final = 7 * 24 * 3600
     flag_value=FIRST,
     help="Link to the download of that name, or to the first there is, instead of the stream.",
 )
+@click.option(
+    "--renew",
+    type=click.Choice(tuple(WAYS)),
+    help="Keep a download's token short-lived, and renew it so while it is used.",
+)
+@click.option("--renew-for", default="1m", metavar="DURATION", help="How long each renewal lasts. [1m]")
+@click.option("--token-name", default=ATTRIBUTE, help="What the token stands under. [URISigningPackage]")
 @click.option("--watch", is_flag=True, help="Print the player page's link instead of the stream's.")
 @data_option
 def link(
@@ -48,20 +66,33 @@ def link(
     length: str,
     viewer: str | None,
     once: bool,
+    streams: int | None,
+    opens: int | None,
+    budget: str | None,
+    speed: str | None,
+    country: str | None,
+    device: bool,
     ip: str | None,
     edge: str | None,
     download: str | None,
+    renew: str | None,
+    renew_for: str,
+    token_name: str,
     watch: bool,
     data: Path,
 ) -> int:
     """Print a signed link to ASSET.
 
+    Streams are counted for the viewer, over all his links; without --viewer for the link.
     A download's link is for browsers, curl, or `sluice fetch`.
     """
     if download and watch:
         raise click.UsageError("A link is to the player page or to a download, not to both.")
     start_within_s = int(parsed(units.seconds, start_within, "start-within"))
     session_s = int(parsed(units.seconds, length, "for"))
+    if renew and not download:
+        raise click.UsageError("Only a download's token is renewed: add --download.")
+    renew_s = int(parsed(units.seconds, renew_for, "renew-for"))
     edges = [edge.rstrip("/")] if edge else list(find(data).edges)
     if not edges:
         raise click.UsageError("No edge runs here: name one with --edge.")
@@ -79,9 +110,27 @@ def link(
         viewer=viewer,
         once=once,
         network=ip,
+        renew=renew,
+        renew_s=renew_s,
+        attribute=token_name,
+        limits=_limits(
+            streams=streams,
+            opens=opens,
+            budget=parsed(units.size_bytes, budget, "budget") if budget else None,
+            speed=parsed(units.size_bytes, speed, "speed") if speed else None,
+            countries=tuple(country.upper().split(",")) if country else (),
+            device=device,
+        ),
     )
     click.echo(page_link(edges[0], signed) if watch else signed)
     return 0
+
+
+def _limits(**wanted: Any) -> Limits:
+    try:
+        return Limits(**wanted)
+    except ValueError as error:
+        raise Problem("bad_request", f"This link cannot be made: {error}.") from error
 
 
 def make_link(data: Path, asset: str, edges: list[str], *, download: str | None = None, **how: Any) -> str:
@@ -103,10 +152,11 @@ def page_link(edge: str, signed: str) -> str:
 
 
 @click.command()
+@click.option("--viewer", help="Of this viewer only.")
 @click.option("--all", "everything", is_flag=True, help="Sessions of the last week too, not only live ones.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON list on stdout.")
 @data_option
-def sessions(everything: bool, as_json: bool, data: Path) -> int:
+def sessions(viewer: str | None, everything: bool, as_json: bool, data: Path) -> int:
     """List who watches what. An edge tells of a session within five seconds.
 
     A narrow terminal leaves out addresses and requests; --json has everything.
@@ -114,7 +164,8 @@ def sessions(everything: bool, as_json: bool, data: Path) -> int:
     within = LOOK_BACK_S if everything else LIVE_S
     now = time.time()
     with Operator(data) as operator:
-        found = operator.keys("GET", f"/v1/sessions?live_within_s={within}")["sessions"]
+        asked = {"live_within_s": within} | ({"viewer": viewer} if viewer is not None else {})
+        found = operator.keys("GET", "/v1/sessions", params=asked)["sessions"]
         if as_json:
             click.echo(json.dumps(found))
             return 0

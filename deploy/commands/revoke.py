@@ -31,7 +31,9 @@ _KINDS: Final = {
 @click.argument("what", required=False)
 @click.option("--session", "sid", metavar="ID", help="A session.")
 @click.option("--link", "lid", metavar="ID", help="All that a link opened, and may open.")
-@click.option("--viewer", metavar="ID", help="All sessions of a viewer, and his links.")
+@click.option(
+    "--viewer", metavar="ID", help="End what this viewer watches now. His links stay good: he may come again."
+)
 @click.option("--asset", metavar="ASSET", help="All sessions of an asset, and its links.")
 @click.option(
     "--signing-key", "kid", metavar="ID", help="All that this key signed: `sluice rotate` lists them."
@@ -52,15 +54,21 @@ def revoke(
 ) -> int:
     """Take back WHAT, on every edge within seconds: a session or link ID, a link itself, viewer:ID, asset:ID.
 
-    It counts until the last link and session it concerns have expired, a signing key's for ever. A viewer,
-    asset, link, key of a site, or the tenant epoch can be lifted again with --undo.
+    viewer:ID takes back all his links too; --viewer ID only ends what he watches now. A revocation counts
+    until the last link and session it concerns have expired, a signing key's for ever. A viewer, asset, link,
+    key of a site, or the tenant epoch can be lifted again with --undo.
     """
-    given = {"sid": sid, "lid": lid, "viewer": viewer, "asset": asset, "kid": kid}
+    given = {"sid": sid, "lid": lid, "asset": asset, "kid": kid}
     named = [(kind, value) for kind, value in given.items() if value]
     named += [("epoch", DEFAULT_TENANT)] if epoch else []
-    if not what and not named:
+    if viewer and undo:
+        raise click.UsageError("What --viewer ended stays ended; to lift a revocation: --undo viewer:ID.")
+    if not (what or named or viewer):
         raise click.UsageError("Say what is to be taken back.")
     with Operator(data) as operator:
+        if viewer:
+            ended = operator.keys("DELETE", "/v1/sessions", params={"viewer": viewer})["ended"]
+            click.echo(f"ended {len(ended)} session{'' if len(ended) == 1 else 's'} of {viewer}", err=True)
         if what:
             named += targets(operator, what)
         for kind, value in named:

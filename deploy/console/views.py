@@ -16,6 +16,7 @@ from starlette.routing import Route
 from deploy.console.edges import Edges
 from deploy.console.origin_client import OriginClient
 from keys.client import KeysClient
+from keys.limits import Limits
 from keys.names import asset_id, file_name
 from keys.problems import Problem
 from keys.revocation import KINDS
@@ -59,6 +60,7 @@ class Views:
             ("GET", "/api/edges", self.edges),
             ("POST", "/api/links", self.link),
             ("POST", "/api/revocations", self.revoke),
+            ("POST", "/api/sessions/end", self.end_sessions),
             ("POST", "/api/assets/{id}/cancel", self.cancel),
             ("POST", "/api/assets/{id}/retry", self.retry),
             ("DELETE", "/api/assets/{id}", self.delete),
@@ -114,9 +116,10 @@ class Views:
         return JSONResponse({"edges": await self._readings.rows()})
 
     async def link(self, request: Request) -> Response:
-        """`POST /api/links` `{asset, start_within_s, session_s, viewer, once, edge, download}`.
+        """`POST /api/links` `{asset, start_within_s, session_s, viewer, once, streams, edge, download}`.
 
         Answers `{link, watch}`. `download` names one; null: the stream is meant. A download has no `watch`.
+        `streams` null: as many at once as the site allows.
         """
         asked = await _body(request)
         edge = _text(asked, "edge")
@@ -137,6 +140,7 @@ class Views:
                 viewer=viewer,
                 hosts=[other for other in self._edges if other != edge],
                 once=asked.get("once") is True,
+                limits=Limits(streams=asked.get("streams")),
                 now=self._now(),
             )
         except (ValueError, BadSecret) as exc:
@@ -151,6 +155,11 @@ class Views:
             raise Problem("bad_request", "This cannot be revoked.")
         await self._keys.revoke(kind, value)
         return Response(status_code=204)
+
+    async def end_sessions(self, request: Request) -> Response:
+        """`POST /api/sessions/end` `{viewer}`: ends what he watches now; answers `{ended}`, how many."""
+        ended = await self._keys.end_sessions(_text(await _body(request), "viewer"))
+        return JSONResponse({"ended": len(ended)})
 
     async def cancel(self, request: Request) -> Response:
         """`POST /api/assets/{id}/cancel`."""

@@ -77,3 +77,8 @@ def _address_of(hop: bytes) -> Address | None:
 def inside(found: Address, among: Iterable[Network]) -> bool:
     """Whether the address lies in one of the networks."""
     return any(found.version == n.version and found in n for n in among)
+
+
+def nowhere(text: str) -> str:
+    """The country of any address where no file says it (`deliver.countries`): none."""
+    return ""

@@ -21,7 +21,8 @@ from edge.deliver.cors import METHODS, Cors, Headers
 from edge.deliver.counters import Count, ignore
 from edge.deliver.download import Downloads
 from edge.deliver.first_byte import SMALL, FirstByte
-from edge.deliver.headers import cache_status, common
+from edge.deliver.headers import cache_status, common, unstored
+from edge.deliver.limits import LinkLimits
 from edge.deliver.needs import Library
 from edge.deliver.open import Opening
 from edge.deliver.path import Kind, Route
@@ -29,9 +30,11 @@ from edge.deliver.playlist import Playlists
 from edge.deliver.renew import Renewals
 from edge.deliver.segment import Segments
 from keys.leases import Lease
-from keys.problems import Problem
+from keys.limits import NO_LIMITS
+from keys.problems import LIMIT_SENTENCES, Problem
 
 ASKING: Final = ("GET", "HEAD")
+LEAVING: Final = "POST"  # to a session's `leave`, as browsers send a beacon
 KNOWN: Final = ("POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT")  # known, and not allowed here
 STRANGERS: Final = (
     "bad_request",
@@ -60,6 +63,7 @@ class Media:
         renewals: Renewals,
         library: Library,
         activity: Activity,
+        limits: LinkLimits,
         cors: Cors,
         *,
         node: str,
@@ -81,6 +85,7 @@ class Media:
         self._renewals = renewals
         self._library = library
         self._activity = activity
+        self._limits = limits
         self._cors = cors
         self._node = node
         self._common = common(secure=secure)
@@ -115,29 +120,46 @@ class Media:
     async def _answer(
         self, scope: Scope, request: Request, receive: Receive, send: Send, extra: Headers
     ) -> int:
-        if request.method not in ASKING:
+        if request.method not in (*ASKING, LEAVING):
             raise Problem("method_not_allowed" if request.method in KNOWN else "not_implemented")
         cookies = request.headers.get(b"cookie", b"")
         route = path.parse(scope["raw_path"], scope["query_string"], cookies, self._token_name)
+        if (request.method == LEAVING) != (route.kind is Kind.LEAVE):
+            raise Problem("method_not_allowed")
         if route.kind is Kind.LINK:
-            answer = await self._opening.answer(route, request)
-        elif route.kind is Kind.DOWNLOAD:
+            return await self._whole(await self._opening.answer(route, request), request, send, extra)
+        if route.kind is Kind.DOWNLOAD:
             held = await self._authorizer.download(route, request.client)
             if held is None:
-                answer = await self._opening.download(route, request)
-            elif (again := await self._renewals.redirect(route)) is not None:
-                answer = again
-            else:
-                extra = [*extra, *await self._renewals.headers(route)]
-                return await self._downloads.serve(route, request, held, receive, send, extra)
+                return await self._whole(await self._opening.download(route, request), request, send, extra)
+            again = await self._renewals.redirect(route)
+            if again is not None:
+                return await self._whole(again, request, send, extra)
+            extra = [*extra, *await self._renewals.headers(route)]
         else:
-            lease = await self._authorizer.session(route, request.client)
-            if route.kind is Kind.SEGMENT:
-                return await self.segments.serve(route, request, lease, receive, send, extra)
-            answer = await self._small(route, request, lease)
-            self._activity.note(lease.sid)
-            if answer.status == 200 and route.kind in SMALL:
-                self._first_byte.goes(SMALL[route.kind], request.at)
+            held = await self._authorizer.session(route, request.client)
+        lease = held
+        if lease.limits is NO_LIMITS:
+            return await self._serve(route, request, lease, receive, send, extra)
+        return await self._limits.serve(
+            lease, route, request, send, lambda send: self._serve(route, request, lease, receive, send, extra)
+        )
+
+    async def _serve(
+        self, route: Route, request: Request, lease: Lease, receive: Receive, send: Send, extra: Headers
+    ) -> int:
+        """Answers what a session asks for."""
+        if route.kind is Kind.SEGMENT:
+            return await self.segments.serve(route, request, lease, receive, send, extra)
+        if route.kind is Kind.DOWNLOAD:
+            return await self._downloads.serve(route, request, lease, receive, send, extra)
+        answer = await self._small(route, request, lease)
+        self._activity.note(lease.sid)
+        if answer.status == 200 and route.kind in SMALL:
+            self._first_byte.goes(SMALL[route.kind], request.at)
+        return await self._whole(answer, request, send, extra)
+
+    async def _whole(self, answer: Answer, request: Request, send: Send, extra: Headers) -> int:
         await self._send(send, answer, extra, head=request.method == "HEAD")
         return answer.status
 
@@ -147,6 +169,9 @@ class Media:
             return await key.answer(self._library, route, lease)
         if route.kind is Kind.INIT:
             return await init.answer(self._library, self._node, route, request, lease)
+        if route.kind is Kind.LEAVE:
+            await self._limits.leave(lease)
+            return Answer(204, unstored())
         return await self._playlists.answer(route, request, lease)
 
     async def _send(self, send: Send, answer: Answer, extra: Headers, *, head: bool) -> None:
@@ -191,6 +216,11 @@ def _for_viewer(problem: Problem) -> Problem:
         code = problem.code
     else:
         code = "unavailable"  # such as this node's own token being refused
-    told = Problem(code, detail=f"{problem.code}: {problem.detail}", retry_after_s=problem.retry_after_s)
+    told = Problem(
+        code,
+        limit=problem.limit if problem.limit in LIMIT_SENTENCES else "",
+        detail=f"{problem.code}: {problem.detail}",
+        retry_after_s=problem.retry_after_s,
+    )
     told.id = problem.id
     return told

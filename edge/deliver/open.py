@@ -8,13 +8,16 @@ knows which generation it is of.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from edge.deliver.admission import Admission, TooBusy
 from edge.deliver.answer import Answer, Request
 from edge.deliver.authorize import Authorizer
+from edge.deliver.clients import nowhere
+from edge.deliver.cors import Headers
 from edge.deliver.counters import Count, ignore
+from edge.deliver.device import cookies_in, device_cookie
 from edge.deliver.disposition import attachment
 from edge.deliver.headers import FILE_TYPE, PLAYLIST_TYPE, unstored
 from edge.deliver.path import Route
@@ -31,7 +34,9 @@ ASKED_AT_ONCE: Final = 8  # of a crowd: keys then answers one after the other, a
 class OpensSessions(Protocol):
     """Who opens sessions (`keys.client`)."""
 
-    async def open_session(self, token: str, uri: str, client_ip: str) -> OpenedSession:
+    async def open_session(
+        self, token: str, uri: str, client_ip: str, *, cookies: Sequence[str] = (), country: str = ""
+    ) -> OpenedSession:
         """The session of a link. Problem forbidden, expired, limit, revoked or unavailable."""
         ...
 
@@ -46,12 +51,16 @@ class Opening:
         patience: Patience,
         admission: Admission,
         *,
+        now: Callable[[], float],
         clock: Callable[[], float],
-        secure: bool = False,
+        secure: bool,
+        country_of: Callable[[str], str] = nowhere,
         count: Count = ignore,
     ) -> None:
-        """`clock` is monotonic; `secure`: viewers reach this edge by https."""
+        """`now` is wall time, `clock` monotonic; `secure`: viewers come by https; `country_of` an address."""
+        self._now = now
         self._secure = secure
+        self._country_of = country_of
         self._admission = admission
         self._turns = asyncio.Semaphore(ASKED_AT_ONCE)
         self._clock = clock
@@ -79,32 +88,47 @@ class Opening:
         renewal = (await self._authorizer.claims(route)).renewal
         if renewal is None:
             return await self._redirect(route, request, route.file)
-        token = (await self._opened(route, request)).session_token
+        opened = await self._opened(route, request)
+        token, bound = opened.session_token, self._bound(opened)
         if renewal.by == REDIRECT:
-            return Answer(302, [(b"location", in_query(route, token)), *unstored()])
+            return Answer(302, [(b"location", in_query(route, token)), *bound, *unstored()])
         carried = set_cookie(route, renewal, token, secure=self._secure)
-        return Answer(302, [(b"location", route.path.encode("ascii")), *carried, *unstored()])
+        return Answer(302, [(b"location", route.path.encode("ascii")), *carried, *bound, *unstored()])
 
     async def _redirect(self, route: Route, request: Request, place: str) -> Answer:
         """302 to a place of the asset under the session's token."""
         opened = await self._opened(route, request)
         target = f"{route.path[:2]};{route.token_name}={opened.session_token}/{route.asset}/{place}"
-        return Answer(302, [(b"location", target.encode("ascii")), *unstored()])
+        return Answer(302, [(b"location", target.encode("ascii")), *self._bound(opened), *unstored()])
+
+    def _bound(self, opened: OpenedSession) -> Headers:
+        """The cookie of a link that is good in one browser only."""
+        if not opened.cookie:
+            return []
+        lasts_s = max(1, int(opened.cookie_until - self._now()))
+        return [device_cookie(opened.cookie, lasts_s, secure=self._secure)]
 
     async def _opened(self, route: Route, request: Request) -> OpenedSession:
-        opened = await self._open(route, request.client)
+        opened = await self._open(route, request)
         if opened.asset != route.asset:
             raise Problem("bad_upstream", detail="keys opened a session of another asset")
         self._count("sessions_opened", 1)
         return opened
 
-    async def _open(self, route: Route, client: str) -> OpenedSession:
-        return await self._patience.wait(self._ask(route, client))
+    async def _open(self, route: Route, request: Request) -> OpenedSession:
+        return await self._patience.wait(self._ask(route, request))
 
-    async def _ask(self, route: Route, client: str) -> OpenedSession:
+    async def _ask(self, route: Route, request: Request) -> OpenedSession:
+        cookies, country = cookies_in(request.headers), self._country_of(request.client)
         with self._admission.asking(self._clock()):
             async with self._turns:
-                return await self._keys.open_session(route.token, self._authorizer.uri(route), client)
+                return await self._keys.open_session(
+                    route.token,
+                    self._authorizer.uri(route),
+                    request.client,
+                    cookies=cookies,
+                    country=country,
+                )
 
     def _admit(self) -> None:
         try:

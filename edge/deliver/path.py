@@ -39,6 +39,7 @@ class Kind(enum.Enum):
     INIT = "init"
     SEGMENT = "segment"
     KEY = "key"
+    LEAVE = "leave"  # the player says that it stops
     DOWNLOAD = "download"  # a link opens here too: which it is, the token says
 
 
@@ -158,6 +159,8 @@ def _inside(tail: list[str]) -> tuple[Kind, str, int]:
     match tail:
         case ["main.m3u8"]:
             return Kind.MULTIVARIANT, "", 0
+        case ["leave"]:
+            return Kind.LEAVE, "", 0
         case [rendition, "index.m3u8"]:
             return Kind.MEDIA, rendition_id(rendition), 0
         case [rendition, "init.mp4"]:

@@ -4,8 +4,8 @@
 
 import { attachControls } from "./controls.js";
 import { createDetails } from "./details.js";
-import { refusalOf, sentenceFor } from "./refusals.js";
-import { sessionEnd } from "./session.js";
+import { codeIn, refusalOf, sentenceFor } from "./refusals.js";
+import { leave, sessionEnd } from "./session.js";
 
 const $ = (id) => document.getElementById(id);
 const video = $("video");
@@ -14,6 +14,7 @@ const details = createDetails(video);
 const BUFFER_S = 30; // few keys in hand at a time, and little thrown away on a seek
 
 let hls = null;
+let session = null; // URL of the session's playlist
 let troubles = 0;
 
 function show(part) {
@@ -24,8 +25,9 @@ function show(part) {
 function refuse(code) {
   const { sentence, hint, again } = sentenceFor(code);
   stop();
+  session = null;
   stage.dataset.state = "refused";
-  stage.dataset.code = code;
+  [stage.dataset.code, stage.dataset.limit = ""] = code.split(":");
   $("sentence").textContent = sentence;
   $("hint").textContent = hint;
   $("again").hidden = !again;
@@ -84,7 +86,8 @@ function worthRetrying(config, count, isTimeout, response) {
 }
 
 function opened(data) {
-  const end = sessionEnd(data.networkDetails?.responseURL || data.url);
+  session = data.networkDetails?.responseURL || data.url;
+  const end = sessionEnd(session);
   const title = data.sessionData?.["com.apple.hls.title"]?.VALUE;
   if (title) { $("title").textContent = title; document.title = `${title} · Sluice`; }
   details.start(end);
@@ -108,14 +111,21 @@ function failed(data) {
 async function playNatively(link) {
   try {
     const answer = await fetch(link, { redirect: "follow", cache: "no-store" });
-    if (!answer.ok) { refuse((await answer.json().catch(() => ({}))).code || "unknown"); return; }
-    details.start(sessionEnd(answer.url));
+    if (!answer.ok) { refuse(codeIn(await answer.json().catch(() => ({})))); return; }
+    session = answer.url;
+    details.start(sessionEnd(session));
     video.src = answer.url;
     video.addEventListener("error", () => refuse("media"), { once: true });
     start();
   } catch {
     refuse("unreachable");
   }
+}
+
+// Says that the session stops, so that another device need not wait for the place it held.
+function goAway() {
+  leave(session);
+  session = null;
 }
 
 async function start() {
@@ -130,6 +140,7 @@ async function start() {
 }
 
 function open() {
+  goAway();
   stop();
   delete stage.dataset.code;
   stage.dataset.state = "loading";
@@ -152,6 +163,8 @@ $("big").addEventListener("click", () => video.play());
 $("again").addEventListener("click", open);
 $("ask").addEventListener("submit", (event) => { event.preventDefault(); location.hash = $("link").value.trim(); });
 window.addEventListener("hashchange", open);
+window.addEventListener("pagehide", goAway);
+window.addEventListener("pageshow", (event) => { if (event.persisted) open(); });
 
 window.sluice = { get hls() { return hls; }, get bytes() { return details.bytes; } };
 open();

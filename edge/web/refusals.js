@@ -1,8 +1,15 @@
-// Why something was refused, as a code and as a sentence for the viewer. The codes are the edge's problem codes.
+// Why something was refused, as a code and as a sentence for the viewer. The codes are the edge's problem codes; that
+// of a limit says which one behind a colon.
 
 const SENTENCES = {
   expired: ["This link has expired.", "Ask the site that gave it to you for a new one.", false],
-  limit: ["This link has been opened as often as it may be.", "It may be in use on another device. Close it there, or ask for a new link.", true],
+  limit: ["This link has reached one of its limits.", "Ask the site that gave it to you for a new one.", true],
+  "limit:once": ["This link was good for one opening, and has been opened.", "Ask the site that gave it to you for a new one.", false],
+  "limit:opens": ["This link was opened too often within a minute.", "Wait a moment, then try again.", true],
+  "limit:streams": ["This is playing on as many devices as it may.", "Stop one of them, wait half a minute, then try again.", true],
+  "limit:budget": ["This link has delivered as much as it may.", "Ask the site that gave it to you for a new one.", false],
+  "limit:device": ["This link is good only in the browser that opened it first.", "Open it there, or ask for a new one.", false],
+  "limit:country": ["This link is not good in the country you are in.", "Ask the site that gave it to you.", false],
   revoked: ["This link was withdrawn by its publisher.", "Ask the site that gave it to you.", false],
   forbidden: ["This link does not open anything here.", "It may be cut off or altered. Copy it once more, whole.", false],
   unavailable: ["The server is busy or being repaired.", "Your link is fine. Try again in a moment.", true],
@@ -13,8 +20,14 @@ const SENTENCES = {
 };
 
 export function sentenceFor(code) {
-  const [sentence, hint, again] = SENTENCES[code] || SENTENCES.unknown;
+  const [sentence, hint, again] = SENTENCES[code] || SENTENCES[code.split(":")[0]] || SENTENCES.unknown;
   return { sentence, hint, again };
+}
+
+// The code in a refusal's JSON body.
+export function codeIn(problem) {
+  if (!problem?.code) return "unknown";
+  return problem.limit ? `${problem.code}:${problem.limit}` : problem.code;
 }
 
 // The refusal code in an hls.js error, or null when it is no refusal. 403 is final, from whatever it came.
@@ -24,7 +37,7 @@ export function refusalOf(data) {
   try {
     const body = details?.response instanceof ArrayBuffer ? new TextDecoder().decode(details.response)
       : typeof details?.response === "string" ? details.response : details?.responseText;
-    return JSON.parse(body).code || "unknown";
+    return codeIn(JSON.parse(body));
   } catch {
     return "unknown";
   }

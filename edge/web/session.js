@@ -1,4 +1,4 @@
-// When a session ends, read from the session token in its URL. Reading is no check: the edge checks.
+// When a session ends, read from the session token in its URL (reading is no check: the edge checks), and leaving it.
 
 export function sessionEnd(url) {
   const token = /\/v;\w+=([^/;?]+)/.exec(url || "")?.[1];
@@ -9,6 +9,11 @@ export function sessionEnd(url) {
   } catch {
     return null;
   }
+}
+
+// Tells the edge that the session whose playlist is at this URL stops. Goes out even while the page goes away.
+export function leave(url) {
+  if (url) navigator.sendBeacon(new URL("leave", url));
 }
 
 export function inWords(milliseconds) {

@@ -35,7 +35,7 @@ def _run(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, "heads")  # of all lines: those that touch other tables need no order
 
 
 async def _use_wal(database: Database) -> None:

@@ -51,6 +51,8 @@ def sluice(tmp_path: Path) -> Run:
         (["add", "absent.mp4"], {}, 2, "There is no file absent.mp4"),
         (["link", "film"], {}, 3, "Nothing runs in "),
         (["link", "film", "--for", "ever"], {}, 2, "--for: 'ever' is no duration"),
+        (["link", "film", "--renew", "cookie"], {}, 2, "add --download"),
+        (["link", "film", "--renew", "header"], {}, 2, "--renew"),
         (["sessions", "--data", "elsewhere"], {}, 3, "Nothing runs in .*elsewhere"),
         (["assets"], {"SLUICE_DATA": "other"}, 3, "Nothing runs in .*other"),
         (["rm", "film", "--yes"], {}, 3, "Nothing runs in "),
@@ -78,6 +80,8 @@ def test_a_link_is_signed_with_nothing_running_when_the_edge_is_named(sluice: Ru
     done = sluice("link", "film", "--edge", "https://edge.example", "--viewer", "anna")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"https://edge\.example/v;URISigningPackage=[\w.-]+/film/main\.m3u8\n", done.stdout)
+    named = sluice("link", "film", "--edge", "https://edge.example", "--token-name", "token")
+    assert named.stdout.startswith("https://edge.example/v;token=")
     page = sluice("link", "film", "--edge", "https://edge.example", "--watch")
     assert page.stdout.startswith("https://edge.example/watch/#https://edge.example/v;URISigningPackage=")
 

@@ -138,6 +138,7 @@ ROWS = [
     ("GET", "/api/edges"),
     ("POST", "/api/links"),
     ("POST", "/api/revocations"),
+    ("POST", "/api/sessions/end"),
     ("POST", "/api/assets/film/cancel"),
     ("POST", "/api/assets/film/retry"),
     ("DELETE", "/api/assets/film"),
@@ -192,6 +193,22 @@ async def test_a_link_made_here_opens_a_session_that_shows_and_can_be_revoked(si
             await site.open(link)
         (after,) = (await http.get("/api/state")).json()["sessions"]
         assert after["state"] == "revoked"
+
+
+async def test_what_a_viewer_watches_now_can_be_ended_and_his_links_stay_good(site: Site) -> None:
+    async with site.signed_in() as http:
+        link = (await http.post("/api/links", json=ASKED | {"edge": EDGES[0], "streams": 2})).json()["link"]
+        claims = json.loads(b64url_decode(link.split("URISigningPackage=")[1].split(".")[1]))
+        assert claims["limits"] == {"streams": 2}
+        opened = await site.open(link)
+        assert (await http.post("/api/sessions/end", json={"viewer": "berta"})).json() == {"ended": 0}
+        assert (await http.post("/api/sessions/end", json={"viewer": "anna"})).json() == {"ended": 1}
+        (session,) = (await http.get("/api/state")).json()["sessions"]
+        assert (session["sid"], session["state"]) == (opened.sid, "revoked")
+        assert (await site.open(link)).sid != opened.sid
+        for streams in (0, "2", True):
+            wrong = await http.post("/api/links", json=ASKED | {"edge": EDGES[0], "streams": streams})
+            assert (wrong.status_code, wrong.json()["code"]) == (400, "bad_request")
 
 
 async def test_a_link_to_a_download_is_good_for_that_file(site: Site) -> None:

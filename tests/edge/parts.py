@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +17,9 @@ from deploy.http_guard import Guard
 from deploy.serve import config
 from edge.app import EdgeApp, EdgeSettings
 from edge.deliver.admission import Limits
+from edge.deliver.clients import nowhere
 from edge.deliver.trust import TrustedTokens
+from keys import limits as link_limits
 from keys import sign_url
 from keys.container import quote
 from keys.derive import session_root
@@ -211,11 +213,14 @@ class MemoryKeys:
     packager: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     session_s: int = 3600
     network: str | None = None
+    limits: link_limits.Limits = link_limits.NO_LIMITS
     down: bool = False
     refuse: Problem | None = None
     entries: list[Entry] = field(default_factory=list)
     opened: dict[tuple[str, str], OpenedSession] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    told: list[tuple[tuple[str, ...], str]] = field(default_factory=list)  # cookies, country
+    cookie: str = ""
     seen: list[dict[str, Activity]] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     lease_s: float = 900.0
@@ -241,8 +246,11 @@ class MemoryKeys:
             "now": 0,
         }
 
-    async def open_session(self, token: str, uri: str, client_ip: str) -> OpenedSession:
+    async def open_session(
+        self, token: str, uri: str, client_ip: str, *, cookies: Sequence[str] = (), country: str = ""
+    ) -> OpenedSession:
         await self._asked("open_session")
+        self.told.append((tuple(cookies), country))
         if self.refuse is not None:
             raise self.refuse
         claims = verify(token, uri=uri, trust=Trust.from_json(await self.trust()), now=time.time())
@@ -252,7 +260,9 @@ class MemoryKeys:
             sid = bytes([len(self.opened)] * 16)
             text = self.session_token(sid, asset, paths=opened_scope(uri).paths, renewal=claims.renewal)
             expires = int(time.time()) + self.session_s
-            known = OpenedSession(text, b64url(sid), asset, GENERATION, expires)
+            known = OpenedSession(
+                text, b64url(sid), asset, GENERATION, expires, self.cookie, expires if self.cookie else 0
+            )
             self.opened[claims.lid, client_ip] = known
         return known
 
@@ -294,6 +304,7 @@ class MemoryKeys:
         return Lease(
             sid, TENANT, asset, GENERATION, root, bytes(32), ends, now + self.lease_s, self.network,
             "bucket", self.site.iss, self.site.kid, "link-1", "viewer-1", Pace(), now, now, self.own.kid,
+            self.limits, self.cookie,
         )  # fmt: skip
 
     def revoke(self, kind: str, value: str, until: float | None = None) -> None:
@@ -390,6 +401,7 @@ async def world(
     keys: MemoryKeys | None = None,
     guard: Guard | None = None,
     now: Callable[[], float] = time.time,
+    country_of: Callable[[str], str] = nowhere,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """An edge that serves `film` from memory and whose pace is open. `now` is its wall clock."""
@@ -417,6 +429,7 @@ async def world(
         clock=time.monotonic,
         metrics=lambda: "sluice_up 1\n",
         count=count,
+        country_of=country_of,
         observe=lambda series, seconds: observed.append((series, seconds)),
     )
     async with served(app, listening, guard):

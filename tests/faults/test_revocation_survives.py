@@ -33,7 +33,7 @@ async def test_t4_a_revocation_survives_the_loss_of_redis_and_a_restart_of_every
             return found
 
         assert await answers(urls + fine) == [200] * 4
-        told = system.sluice("revoke", "--viewer", "gone")
+        told = system.sluice("revoke", "viewer:gone")
         assert told.returncode == 0, told.stderr
 
         async def ended() -> bool:

@@ -132,6 +132,31 @@ def test_h31_usual_programs_go_on_where_they_stopped(
     assert sha256(target) == sha256(original)
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_a_renewed_token_travels_in_a_cookie_jar_or_a_redirect(
+    two_edges: System, original: Path, tmp_path: Path
+) -> None:
+    jar, taken = tmp_path / "jar", tmp_path / "taken"
+
+    def curl(url: str, *how: str) -> str:
+        """The status curl ends with; the body is in `taken`."""
+        done = ["curl", "-s", "-o", str(taken), "-w", "%{http_code}", *how, url]
+        return subprocess.run(done, check=False, capture_output=True, text=True, timeout=120).stdout
+
+    cookies = ("-L", "-b", str(jar), "-c", str(jar))
+    by_cookie = two_edges.link("large", "--download", "--renew", "cookie")
+    plain = re.sub(r";[^/]*", "", by_cookie)
+    assert (curl(by_cookie, *cookies), sha256(taken)) == ("200", sha256(original))
+    assert (curl(plain, *cookies, "-r", "100-199"), taken.read_bytes()) == (
+        "206",
+        original.read_bytes()[100:200],
+    )
+    assert curl(plain) == "403"
+    by_redirect = two_edges.link("large", "--download", "--renew", "redirect", "--renew-for", "1h")
+    assert (curl(by_redirect, "-L"), sha256(taken)) == ("200", sha256(original))
+    assert "?URISigningPackage=" in session_url(by_redirect)
+
+
 def test_link_says_what_there_is_to_download(two_edges: System, original: Path) -> None:
     refused = two_edges.sluice("link", "large", "--download=other.mp4")
     assert refused.returncode == 1

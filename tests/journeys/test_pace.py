@@ -9,9 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.browser import chromium
 from tests.support.films import make_film
 from tests.support.system import System, running
 from tests.support.viewer import Viewer
+from tests.support.watching import Watching
 
 BURST_S, RATE, JUMP_S, JUMPS = 20, 2, 8, 10
 RIP_FOR_S = 12.0
@@ -47,6 +49,22 @@ async def test_a_viewer_at_reading_pace_never_waits(paced: System, long_film: st
             for rendition in (viewer.renditions()[0], "audio"):
                 await viewer.cipher(rendition, number)
     assert waits(paced) == before
+
+
+@pytest.mark.browser
+async def test_ten_seeks_within_a_minute_play_on_the_page(paced: System, long_film: str) -> None:
+    """The burst is spent long before: each seek draws on the jumps in store."""
+    async with chromium() as browser:
+        watching = Watching(await browser.new_page())
+        await watching.open(paced.edges[0], paced.link(long_film, "--viewer", "seeker"))
+        await watching.plays_past(1.0)
+        for place in (200, 40, 160, 80, 230, 20, 120, 180, 60, 140):
+            await watching.page.evaluate("t => { document.querySelector('video').currentTime = t; }", place)
+            await watching.until(
+                "t => Math.abs(document.querySelector('video').currentTime - t - 10) < 9", place
+            )
+        assert await watching.page.evaluate("document.querySelector('#stage').dataset.state") == "playing"
+        assert watching.trouble == []
 
 
 class Rip:

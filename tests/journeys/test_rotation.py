@@ -98,7 +98,7 @@ def test_what_cannot_be_rotated_or_revoked_says_so(system: System) -> None:
         (("rotate", "link", "--now"), 2, "--now is for"),
         (("revoke",), 2, "Say what"),
         (("revoke", "--signing-key", "unknown"), 1, "No signing key"),
-        (("revoke", "--undo", "--viewer", "nobody"), 1, "Nothing of this name"),
+        (("revoke", "--undo", "viewer:nobody"), 1, "Nothing of this name"),
     ):
         told = system.sluice(*words)
         assert (told.returncode, sentence in told.stderr) == (code, True), (words, told.stderr)
@@ -109,13 +109,13 @@ async def test_a_viewer_is_taken_back_and_let_in_again(system: System) -> None:
     asset = await publish(system, "lifted", SIZES)
     stored = await Packaged.of(system.data, asset)
     async with await Viewer(system.sign(asset, viewer="undone")).opened() as viewer:
-        assert system.sluice("revoke", "--viewer", "undone").returncode == 0
+        assert system.sluice("revoke", "viewer:undone").returncode == 0
 
         async def refused() -> bool:
             return not await plays(viewer, stored, 0)
 
         await eventually(refused, within_s=30)
-        assert system.sluice("revoke", "--undo", "--viewer", "undone").returncode == 0
+        assert system.sluice("revoke", "--undo", "viewer:undone").returncode == 0
 
         async def opens() -> bool:
             async with Viewer(system.sign(asset, viewer="undone")) as again:

@@ -111,7 +111,15 @@ async def test_enrol_trust_generation_publish_sign_open_lease_revoke_feed(
     assert opened.status_code == 201
     assert opened.headers["cache-control"] == "no-store"
     session = opened.json()
-    assert set(session) == {"session_token", "sid", "asset", "generation", "expires"}
+    assert set(session) == {
+        "session_token",
+        "sid",
+        "asset",
+        "generation",
+        "expires",
+        "cookie",
+        "cookie_until",
+    }
     assert (await http.post("/v1/sessions", json=wish, headers=edge)).json() == session
 
     proof = {"session_token": session["session_token"], "uri": "http://127.0.0.1:8010/v/film/aes/720p/0.m4s"}
@@ -119,7 +127,7 @@ async def test_enrol_trust_generation_publish_sign_open_lease_revoke_feed(
     assert lease.status_code == 200
     assert set(lease.json()) == {
         "sid", "tenant", "asset", "generation", "srk", "sk", "expires", "lease_expires", "network",
-        "bucket", "iss", "kid", "lid", "viewer", "pace", "now",
+        "bucket", "iss", "kid", "lid", "viewer", "pace", "now", "limits", "cookie",
         "opened", "token_kid",
     }  # fmt: skip
     assert lease.json()["sk"] == made.json()["storage_key"]
@@ -151,6 +159,7 @@ TABLE = [
     ("GET", "/v1/trust", {"edge", "origin"}),
     ("POST", "/v1/sessions", {"edge"}),
     ("GET", "/v1/sessions", {"admin"}),
+    ("DELETE", "/v1/sessions?viewer=anna", {"admin"}),
     ("POST", "/v1/leases", {"edge"}),
     ("GET", "/v1/revocations", {"edge", "origin"}),
     ("POST", "/v1/revocations", {"admin"}),
@@ -297,7 +306,7 @@ async def test_an_unforeseen_error_tells_its_id_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def broken(live_within_s: float) -> list[dict[str, Any]]:
+    async def broken(live_within_s: float, viewer: str | None) -> list[dict[str, Any]]:
         raise RuntimeError("the canary in the detail")
 
     monkeypatch.setattr(service, "sessions", broken)

@@ -112,6 +112,24 @@ async def test_a_session_from_publishing_to_revocation_through_the_client(
     await origin.delete_asset("film")
 
 
+async def test_a_downloads_token_is_renewed_through_the_client(
+    client: MakeClient, secrets: Secrets, clock: Clock
+) -> None:
+    origin, edge, file = client("origin"), client("edge"), f"{EDGE}/d/film/film.mp4"
+    await origin.publish("film", (await origin.new_generation("film")).generation)
+    link = split_token(sign_url(file, secrets.issuer, renew="redirect", renew_s=50, now=clock.now))[1]
+    session, trust = await edge.open_session(link, file, "198.51.100.7"), Trust.from_json(await edge.trust())
+    clock.advance(40)
+    renewed = await edge.renew(session.session_token, file)
+    assert (renewed.sid, renewed.expires) == (session.sid, session.expires)
+    ends = [
+        verify(text, uri=file, trust=trust, now=clock.now).exp
+        for text in (session.session_token, renewed.session_token)
+    ]
+    assert ends == [int(clock.now) + 10, int(clock.now) + 50]
+    assert (await edge.lease(renewed.session_token, file)).sid == session.sid
+
+
 async def test_t21_what_is_handed_out_does_not_print_its_secrets(
     client: MakeClient, secrets: Secrets, clock: Clock
 ) -> None:

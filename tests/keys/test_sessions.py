@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keys.limits import Limits
 from keys.sessions import (
     OPEN_AGAIN_S,
     OVER,
@@ -113,10 +114,21 @@ def test_t1_openings_of_a_link_are_capped_by_the_minute() -> None:
     ]
     stranger = replace(REQUEST, client_ip="10.9.9.9")
     assert decide_open(stranger, History(True, recent), rules, NOW) == Refuse(
-        "limit", "more than 3 opens a minute"
+        "limit", "more than 3 opens a minute", "opens"
     )
     assert isinstance(decide_open(stranger, History(True, recent), rules, NOW + 0.2), New)
     assert isinstance(decide_open(stranger, History(True, recent[1:]), rules, NOW), New)
+
+
+@pytest.mark.parametrize(("own", "most"), [(2, 2), (9, 3), (None, 3)])
+def test_a_link_may_be_stricter_than_the_site_about_openings_and_never_laxer(
+    own: int | None, most: int
+) -> None:
+    request = replace(REQUEST, client_ip="10.9.9.9", limits=Limits(opens=own))
+    recent = [opened(replace(REQUEST, client_ip=f"10.0.{n}.1"), NOW - 1) for n in range(most)]
+    refused = decide_open(request, History(True, recent), Rules(opens_per_minute=3), NOW)
+    assert refused == Refuse("limit", f"more than {most} opens a minute", "opens")
+    assert isinstance(decide_open(request, History(True, recent[1:]), Rules(opens_per_minute=3), NOW), New)
 
 
 def test_a_repeat_is_not_an_opening_for_the_cap() -> None:

@@ -125,7 +125,7 @@ async def test_of_many_who_race_for_a_single_use_link_exactly_one_wins(any_store
     )
     decisions = [decision for decision, _ in answers]
     assert sum(isinstance(decision, New) for decision in decisions) == 1
-    assert decisions.count(Refuse("limit", "single-use link was used")) == 11
+    assert decisions.count(Refuse("limit", "single-use link was used", "once")) == 11
 
 
 async def test_the_same_race_from_one_network_gives_everybody_the_one_session(any_stores: Stores) -> None:

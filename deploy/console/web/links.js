@@ -15,6 +15,7 @@ export function makeLink(asset, edges) {
   const start = choice("start", START, 2 * HOUR);
   const length = choice("length", LENGTH, 6 * HOUR);
   const viewer = h("input", { type: "text", id: "viewer", maxLength: 128, autocomplete: "off", placeholder: "nobody in particular" });
+  const streams = choice("streams", [["as the site allows", ""], ...[1, 2, 3, 4, 5].map((n) => [String(n), n])], "");
   const once = h("input", { type: "checkbox", id: "once" });
   const edge = choice("edge", edges.map((url) => [url, url]), edges[0]);
   const error = h("p", { class: "note bad", role: "alert", hidden: true });
@@ -24,7 +25,7 @@ export function makeLink(asset, edges) {
     {},
     files.length ? field("Link to", what) : null,
     h("div", { class: "pair" }, field("Can be opened for", start), field("A session lasts", length)),
-    field("Viewer (optional)", viewer),
+    h("div", { class: "pair" }, field("Viewer (optional)", viewer), field("Devices at once", streams)),
     edges.length > 1 ? field("Edge", edge) : null,
     h("label", { class: "choice", htmlFor: "once" }, once, "Opens only one session"),
     error,
@@ -40,6 +41,7 @@ export function makeLink(asset, edges) {
         session_s: Number(length.value),
         viewer: viewer.value.trim() || null,
         once: once.checked,
+        streams: Number(streams.value) || null,
         edge: edge.value,
         download: what.value || null,
       });

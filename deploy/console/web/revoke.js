@@ -7,7 +7,10 @@ import { h } from "/ui/shared/dom.js";
 export function revokeDialog(session, refresh) {
   const options = [["sid", session.sid, "This session only"]];
   if (session.lid) options.push(["lid", session.lid, "The link, and all sessions opened by it"]);
-  if (session.viewer) options.push(["viewer", session.viewer, `Everything of viewer ${session.viewer}`]);
+  if (session.viewer) {
+    options.push(["sessions", session.viewer, `All sessions viewer ${session.viewer} has now; links stay good`]);
+    options.push(["viewer", session.viewer, `Everything of viewer ${session.viewer}, links too`]);
+  }
   const error = h("p", { class: "note bad", role: "alert", hidden: true });
   const submit = h("button", { class: "danger solid" }, "Revoke");
   const form = h(
@@ -24,7 +27,8 @@ export function revokeDialog(session, refresh) {
     submit.disabled = true;
     const [kind, value] = options.find(([name]) => name === form.elements.kind.value);
     try {
-      await request("POST", "/api/revocations", { kind, value });
+      if (kind === "sessions") await request("POST", "/api/sessions/end", { viewer: value });
+      else await request("POST", "/api/revocations", { kind, value });
       closeDialog();
       toast("Revoked. Playback stops within ten seconds.");
       refresh();

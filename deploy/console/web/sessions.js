@@ -8,9 +8,11 @@ const STATES = { revoked: ["bad", "Revoked"], expired: ["", "Over"], over: ["", 
 
 export function renderSessions(sessions, assets, now, refresh) {
   if (!sessions) return; // keys is away: keep what was shown
+  const wanted = document.getElementById("session-filter").value.trim().toLowerCase();
+  const shown = sessions.filter((one) => (one.viewer || "").toLowerCase().includes(wanted));
   const titles = new Map((assets ?? []).map((asset) => [asset.id, asset.title]));
   // Newest first, and so each stays where it is: by last seen, rows would change places under the pointer.
-  const ordered = [...sessions].sort((a, b) => b.opened - a.opened || (a.sid < b.sid ? -1 : 1));
+  const ordered = [...shown].sort((a, b) => b.opened - a.opened || (a.sid < b.sid ? -1 : 1));
   keyed(document.getElementById("session-rows"), ordered, (one) => one.sid, () => row(refresh));
   for (const element of document.getElementById("session-rows").children) element.place(titles, now);
   document.getElementById("session-table").hidden = sessions.length === 0;
