@@ -23,14 +23,17 @@ demo: setup
 proof: setup
 	@.venv/bin/sluice demo --check $(ARGS)
 
+# Each file of tests runs in one of JOBS processes.
+tests = $(py) -m pytest -n $(or $(JOBS),2) --dist loadfile
+
 test: setup-dev
-	$(py) -m pytest $(ARGS)
+	$(tests) $(ARGS)
 
 check: setup-dev
 	$(py) -m ruff format --check .
 	$(py) -m ruff check .
 	$(py) -m mypy
-	$(py) -m pytest
+	$(tests)
 
 # The faults in full size; with fewer MINUTES in a part of it.
 .PHONY: soak
