@@ -24,6 +24,13 @@ async def plain(viewer: Viewer, rendition: str, number: int) -> bytes:
     return decrypt(key, number, await viewer.cipher(rendition, number))
 
 
+async def comes(viewer: Viewer, number: int) -> bool:
+    """Whether a segment can be had again: after failures an origin is left alone for a moment."""
+    answer = await viewer.client.get(viewer.segment_url("720p", number))
+    assert answer.status_code in (200, 503)
+    return answer.status_code == 200
+
+
 async def refused(viewer: Viewer, number: int, rendition: str = "720p") -> httpx.Response:
     """The answer for a segment that cannot be had: trouble, said plainly and stored by nobody."""
     answer = await viewer.client.get(viewer.segment_url(rendition, number))
@@ -135,6 +142,7 @@ async def test_f4_a_body_that_is_always_cut_is_refused_or_breaks_visibly_and_is_
         with pytest.raises(httpx.TransportError):  # its first slice is out: it ends visibly
             await viewer.client.get(viewer.segment_url("720p", 1))
         for number in range(2):
+            await eventually(lambda n=number: comes(viewer, n), within_s=30)  # type: ignore[misc]
             assert await plain(viewer, "720p", number) == stored.segment("720p", number)
 
 

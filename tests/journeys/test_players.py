@@ -60,7 +60,17 @@ def test_vlc_plays_every_packaged_frame(
     tmp_path.chmod(0o777)
     for parent in tmp_path.parents[:3]:
         parent.chmod(parent.stat().st_mode | 0o011)
-    out = tmp_path / "vlc.mkv"
+    for again in (True, True, False):  # on a busy machine VLC itself gives up segments that come late
+        done, hashes = vlc_demuxed(system.link(short_film), tmp_path)
+        if hashes == true_frames or not again:
+            break
+    assert hashes == true_frames, done.stderr[-2000:]
+
+
+def vlc_demuxed(link: str, folder: Path) -> tuple["subprocess.CompletedProcess[str]", list[str]]:
+    """How VLC ended, and the hashes of the frames it took out of the stream."""
+    out = folder / "vlc.mkv"
+    out.unlink(missing_ok=True)
     sink = f"#std{{access=file,mux=avformat{{mux=matroska}},dst={out}}}"
     command = [
         "cvlc",
@@ -69,17 +79,17 @@ def test_vlc_plays_every_packaged_frame(
         "--no-sout-all",
         "--sout",
         sink,
-        system.link(short_film),
+        link,
         "--play-and-exit",
     ]
     if os.geteuid() == 0:  # VLC refuses to run as root
         command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
-    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    environment = {**os.environ, "HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
     done = subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=120, env=environment, cwd=tmp_path
+        command, check=False, capture_output=True, text=True, timeout=120, env=environment, cwd=folder
     )
     assert out.exists(), done.stderr[-2000:]
-    assert frame_hashes(str(out)) == true_frames, done.stderr[-2000:]
+    return done, frame_hashes(str(out))
 
 
 async def test_a_link_opened_twice_within_a_minute_is_one_session(system: System, short_film: str) -> None:

@@ -180,7 +180,10 @@ class System:
                 f"not ready in {READY_WITHIN_S} s, load {os.getloadavg()[0]:.0f}, "
                 f"not running: {', '.join(missing) or 'none'}:\n{self.logs()}"
             ) from None
-        assert line or (self.process and self.process.poll() is None), f"it ended:\n{self.logs()}"
+        if not line:  # its output ended, and so does it
+            assert self.process is not None
+            self.process.wait(END_WITHIN_S)
+            raise AssertionError(f"it ended with {self.process.returncode}:\n{self.logs()}")
         return line
 
 
@@ -223,8 +226,9 @@ def descendants(pid: int) -> list[int]:
 
 
 def free_port_base(count: int) -> int:
-    """A port from which `count` ports are free now."""
-    for base in range(21_000 + os.getpid() % 4000, 60_000, 40):
+    """A port from which `count` ports are free now, where no other process of this test run looks."""
+    region = 21_000 + 3_000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 3)
+    for base in range(region + os.getpid() * 40 % 2_000, region + 3_000, 40):
         if all(_is_free(base + i) for i in range(count)):
             return base
     raise AssertionError("no free ports")
