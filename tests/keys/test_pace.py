@@ -219,6 +219,24 @@ def test_t1_parallel_rippers_of_one_link_get_no_more_than_one(sessions: int, see
     assert taken >= 0.9 * (300 + 2 * (now - NOW))  # and slowing is all that happens to them
 
 
+@pytest.mark.parametrize("sessions", [1, 4, 16])
+def test_t1_an_hours_film_takes_25_minutes_at_least_in_however_many_sessions(sessions: int) -> None:
+    """Each session takes a part of its own, and always the next segment; the simulated clock moves on."""
+    total, state, now = 900, PaceState.full(PACE, NOW), NOW  # segments of 4 s
+    share = -(-total // sessions)
+    todo = [list(range(n * share, min(total, (n + 1) * share))) for n in range(sessions)]
+    while any(todo):
+        waits = []
+        for numbers in todo:
+            while numbers and isinstance(answer := ask(state, numbers[0], now), Granted):
+                state = answer.state
+                numbers.pop(0)
+            if numbers:
+                waits.append(waited(state, numbers[0], now))
+        now += min(waits, default=0.0)
+    assert 25 * 60 <= now - NOW <= 28 * 60
+
+
 def test_old_works_are_forgotten_first_and_paid_again() -> None:
     state = PaceState.full(Pace(burst_s=1000), NOW)
     for film in range(ITEMS + 3):
