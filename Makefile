@@ -23,8 +23,8 @@ demo: setup
 proof: setup
 	@.venv/bin/sluice demo --check $(ARGS)
 
-# Each file of tests runs in one of JOBS processes.
-tests = $(py) -m pytest -n $(or $(JOBS),2) --dist loadfile
+# Each file of tests runs in one of JOBS processes, in order: what takes long is not last.
+tests = $(py) -m pytest -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
 
 test: setup-dev
 	$(tests) $(ARGS)
