@@ -87,7 +87,7 @@ def _attribute(value: str) -> str:
 
 
 def _far(value: str) -> str:
-    """Nodes show bearers to each other, so off this machine they speak TLS only (DESIGN 9)."""
+    """Nodes show bearers to each other, so off this machine they speak TLS only."""
     if value.startswith("http://") and not is_loopback(value):
         raise ValueError(f"{value!r} is another machine: use https://")
     return value

@@ -4,7 +4,7 @@ The bucket holds at most `burst_s` and refills at `rate` × real time. A segment
 once, in whatever rendition, and is free again. A jump (a number not within NEAR of those handed out lately)
 may draw `jump_s` at once from a store of `jumps`, which refills by JUMP_REFILL a second. Nobody is refused:
 the answer is "now", or "in so many seconds". What anybody can take in t seconds, in however many sessions,
-is therefore at most (SECURITY T1; `jump_s` · JUMP_REFILL is the 0.13 of DESIGN 4)
+is therefore at most (SECURITY T1; `jump_s` · JUMP_REFILL is the 0.13 of the README)
 
     burst_s + jump_s · jumps + (rate + jump_s · JUMP_REFILL) · t    seconds of media
 

@@ -1,4 +1,4 @@
-"""When does a link open a session, when does it give the same one again, when is it refused (DESIGN 3 and 4)?
+"""When does a link open a session, when does it give the same one again, when is it refused?
 
 Pure: the history of a link comes in as values, a decision goes out; `keys.store_sessions` carries it out
 inside one transaction. What the token says was verified before (`keys.tokens`), what is revoked asked

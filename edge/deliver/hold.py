@@ -1,4 +1,4 @@
-"""How a segment waits for its viewer's pace, and how a client that left is noticed (DESIGN 4, "Pace").
+"""How a segment waits for its viewer's pace, and how a client that left is noticed (`keys.pace`).
 
 Slowing is the only answer pace ever gives: the response is held before its first byte for up to HOLD_S,
 then a few bytes of the body go out at a time until the segment is granted. Never 503, never a trickle

@@ -1,6 +1,6 @@
 """The 16 raw bytes that open one key period of one rendition of one session (RFC 8216 §4.3.2.4, §5).
 
-Answered at once while the session lives: what is paced is segments (DESIGN 4). Nobody stores it.
+Answered at once while the session lives: what is paced is segments. Nobody stores it.
 """
 
 from edge.deliver.answer import Answer

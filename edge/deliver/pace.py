@@ -1,4 +1,4 @@
-"""Holds each segment until its viewer's pace allows it (DESIGN 4): never refused, only slowed.
+"""Holds each segment until its viewer's pace allows it: never refused, only slowed.
 
     with gate.request(bucket, "video", pace, "film:1", 7, 4.0) as grant:
         if not await grant.wait(8):              # held before the first byte

@@ -1,4 +1,4 @@
-"""How many sessions of a viewer are in use at once, over all edges (DESIGN 4, "Keys"; SECURITY T2).
+"""How many sessions of a viewer are in use at once, over all edges (SECURITY T2).
 
 Every request of a session is its heartbeat. The first takes a place of its viewer, or of its link where that
 names no viewer; those that follow keep it, and the control store is told of them every RENEW_S at most, so a

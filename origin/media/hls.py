@@ -1,7 +1,7 @@
 """Playlists of an asset as HLS text (RFC 8216): the multivariant playlist and one media playlist a rendition.
 
 Written from the descriptor alone, so every session gets the same bytes; every URI is relative, so each
-inherits the viewer's token from the path. Keys: DESIGN 4, RFC 8216 §4.3.2.4. The init segment stays clear
+inherits the viewer's token from the path. Keys: RFC 8216 §4.3.2.4. The init segment stays clear
 (EXT-X-MAP stands before the first EXT-X-KEY); the IV is implicit, the media sequence number, which is the
 segment number. Measuring: `measure` gives the BANDWIDTH figures a descriptor declares.
 """

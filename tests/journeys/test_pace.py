@@ -1,4 +1,4 @@
-"""Media is handed out at the pace of watching, by slowing and never by refusing (DESIGN 4, SECURITY T1)."""
+"""Media is handed out at the pace of watching, by slowing and never by refusing (SECURITY T1)."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""When a link opens a session: the table of DESIGN 3 and 4."""
+"""When a link opens a session: every case."""
 
 from dataclasses import replace
 

@@ -11,7 +11,7 @@ from origin.media.seal import SLICE, TAG
 
 REQUESTS: Final = "sluice_origin_blob_requests_total"
 BYTES: Final = "sluice_origin_blob_bytes_total"
-TOLERANCE: Final = 0.02  # of the bytes, either way (DESIGN 1)
+TOLERANCE: Final = 0.02  # of the bytes, either way
 
 
 @dataclass(frozen=True, slots=True)

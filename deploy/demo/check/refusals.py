@@ -13,7 +13,7 @@ from keys.container import split_token
 from keys.jws import parse
 from keys.strict_json import strict_object
 
-REVOKED_WITHIN_S: Final = 10.0  # on every edge (DESIGN 1)
+REVOKED_WITHIN_S: Final = 10.0  # on every edge
 LOOK_EVERY_S: Final = 0.1
 LONG_AGO_S: Final = 3 * 3600
 KINDS: Final = ("altered", "expired", "revoked")

@@ -39,7 +39,7 @@ class Rip:
 
 
 def bound_s(pace: Pace, took_s: float) -> float:
-    """The most media anybody gets in that time (DESIGN 4): B + 8·J + (R + 0.13)·t seconds."""
+    """The most media anybody gets in that time: B + 8·J + (R + 0.13)·t seconds."""
     return pace.burst_s + pace.jump_s * pace.jumps + (pace.rate + pace.jump_s * JUMP_REFILL) * took_s
 
 
@@ -86,7 +86,7 @@ async def _rip(ground: Ground, asset: str, pace: Pace, sessions: int) -> Rip:
     async with AsyncExitStack() as stack:
         viewers = []
         for number in range(sessions):
-            # One link from one network is one session (DESIGN 3), so each comes from a network of its own.
+            # One link from one network is one session, so each comes from a network of its own.
             network = f"127.0.{100 + number}.1" if sessions > 1 else None
             viewers.append(await (await stack.enter_async_context(Viewer(link, network))).opened())
         if len({viewer.url for viewer in viewers}) != sessions:
