@@ -131,8 +131,15 @@ class TrustedTokens:
         self.known.set()
 
     async def refresh_soon(self) -> None:
-        """Asks keys because of an unknown packager, unless it was asked just now. Never a Problem."""
-        await self._ask_for_unknown_key(min(PACKAGER_GAP_S, self._gap_s))
+        """Asks keys because of an unknown packager, a moment after it was last asked. Never a Problem.
+
+        It may have been enrolled just since then: who starts a system publishes in the next second.
+        """
+        gap_s = min(PACKAGER_GAP_S, self._gap_s)
+        early_s = self._asked + gap_s - self._clock()
+        if self._refreshing is None and early_s > 0:
+            await asyncio.sleep(early_s)
+        await self._ask_for_unknown_key(gap_s)
 
     async def run(self) -> None:
         """Asks every few minutes until cancelled. What a worker beside this one heard counts meanwhile."""

@@ -3,6 +3,7 @@
 For tests that need many cold objects of a certain size and no picture in them.
 """
 
+import os
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,16 @@ async def publish(
     system: System, asset: str, sizes: Mapping[str, Sequence[int]] = FILM, pace: Mapping[str, float] = UNPACED
 ) -> str:
     """An asset whose segments have these sizes, by rendition: `audio…` is sound, all else picture."""
+    before = os.umask(0o077)  # as the origin itself writes
+    try:
+        return await _publish(system, asset, sizes, pace)
+    finally:
+        os.umask(before)
+
+
+async def _publish(
+    system: System, asset: str, sizes: Mapping[str, Sequence[int]], pace: Mapping[str, float]
+) -> str:
     node = NodeIdentity.load_or_create(system.data / "origin" / "node.json", "sluice-origin", "origin")
     blobs = LocalBlobs(system.data / "origin" / "blobs")
     async with KeysClient(system.direct("keys"), node_credential(node, time.time)) as keys:

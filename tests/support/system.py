@@ -43,12 +43,14 @@ class System:
 
     def start(self) -> "System":
         """Starts everything and waits for the `ready` line."""
+        lines: queue.Queue[str] = queue.Queue()
+        self._lines = lines  # of an earlier process something may still come
         with (self.data.parent / f"{self.data.name}.stderr").open("a") as errors:
             self.process = subprocess.Popen(
                 self._argv, stdout=subprocess.PIPE, stderr=errors, text=True, env=clean_environment()
             )
         assert self.process.stdout is not None
-        threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
+        threading.Thread(target=_read, args=(self.process.stdout, lines), daemon=True).start()
         deadline = time.monotonic() + READY_WITHIN_S
         while not self.ready:
             line = self._next_line(deadline)
@@ -166,11 +168,6 @@ class System:
         workers = [f"edge-{edge}-{worker}" for edge in range(self._edges) for worker in range(self._workers)]
         return ["redis-cache", "redis-control", "keys", "origin", "admin", *workers]
 
-    def _read(self, stream: IO[str]) -> None:
-        for line in stream:
-            self._lines.put(line.strip())
-        self._lines.put("")
-
     def _next_line(self, deadline: float) -> str:
         try:
             line = self._lines.get(timeout=max(0.1, deadline - time.monotonic()))
@@ -185,6 +182,12 @@ class System:
             self.process.wait(END_WITHIN_S)
             raise AssertionError(f"it ended with {self.process.returncode}:\n{self.logs()}")
         return line
+
+
+def _read(stream: IO[str], lines: "queue.Queue[str]") -> None:
+    for line in stream:
+        lines.put(line.strip())
+    lines.put("")
 
 
 @contextmanager

@@ -79,6 +79,14 @@ async def test_packagers_keys_come_with_the_trust_and_are_asked_again_for_at_mos
     assert worker.keys.calls.count("trust") == 1
 
 
+async def test_a_packager_enrolled_a_moment_after_the_last_asking_is_found() -> None:
+    keys = MemoryKeys()
+    trusted = TrustedTokens(keys, now=time.time, clock=time.monotonic, gap_s=0.05)
+    await trusted.refresh()
+    await asyncio.gather(*(trusted.refresh_soon() for _ in range(3)))
+    assert keys.calls.count("trust") == 2
+
+
 async def test_who_comes_while_keys_is_being_asked_waits_for_the_answer() -> None:
     worker = Worker()
     await worker.trusted.refresh()
