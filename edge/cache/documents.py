@@ -137,7 +137,7 @@ class Documents:
         text = await store.get(place.key()) if store is not None else None
         if store is None or text is None:
             return None
-        found = await self._read(kind, text)
+        found = await self._believed(kind, text)
         if found is None:
             await store.drop(place.key())
         else:
@@ -146,11 +146,7 @@ class Documents:
 
     async def _fetch(self, kind: _Kind[T]) -> T:
         text = await self._origin.fetch(kind.id.path(), _LARGEST)
-        found = await self._read(kind, text)
-        if found is None and self._refresh_trust is not None:
-            self._count("trust_refreshes", 1)
-            await self._refresh_trust()
-            found = await self._read(kind, text)
+        found = await self._believed(kind, text)
         if found is None:
             raise Problem("bad_upstream", detail=f"{kind.id.text()}: no known packager signed it")
         place = SliceId(kind.id, 0)
@@ -158,6 +154,15 @@ class Documents:
         if self._levels.store is not None:
             storing = self._levels.store.put_soon(place.key(), text)
             await settled([storing] if storing is not None else [], _SETTLE_S)
+        return found
+
+    async def _believed(self, kind: _Kind[T], text: bytes) -> T | None:
+        """As `_read`; its packager may be newer than what we know, then keys is asked once more."""
+        found = await self._read(kind, text)
+        if found is None and self._refresh_trust is not None:
+            self._count("trust_refreshes", 1)
+            await self._refresh_trust()
+            found = await self._read(kind, text)
         return found
 
     async def _read(self, kind: _Kind[T], text: bytes) -> T | None:

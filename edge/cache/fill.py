@@ -126,17 +126,17 @@ class Fill:
         while self._waiters and not await self._serve(store=True):
             async with self._claims.fleet_turn(self._claimed, self._since) as ours:
                 # The last holder may have finished between our look and our turn.
-                if ours and not await self._serve(store=True):
+                if ours and not await self._serve(store=True, anew=True):
                     await self._fetch()
             if not ours:
                 await self._claims.pause()
 
-    async def _serve(self, *, store: bool) -> bool:
+    async def _serve(self, *, store: bool, anew: bool = False) -> bool:
         """Hand out what the caches have of what is waited for; whether that was anything."""
         served = False
         for index in sorted(self._waiters):
             if store:
-                found = await self._levels.find(self._target, index)
+                found = await self._levels.find(self._target, index, anew=anew)
             else:
                 found = self._levels.in_memory(self._target, index)
             if found is not None:

@@ -61,12 +61,17 @@ class Levels:
         """The plain slice from L1."""
         return self.memory.get(SliceId(target.id, index), target.storage_key)
 
-    async def find(self, target: Target, index: int) -> memoryview | None:
-        """The plain slice from L1 or L2; from L2 it also goes into L1. Asked once, however many want it."""
+    async def find(self, target: Target, index: int, *, anew: bool = False) -> memoryview | None:
+        """The plain slice from L1 or L2; from L2 it also goes into L1. Asked once, however many want it.
+
+        `anew`: a look-up under way may have begun too early to see what is there now.
+        """
         found = self.in_memory(target, index)
         if found is not None or self.store is None:
             return found
         store = self.store
+        if anew:
+            return await self._from_store(store, target, index)
         return await self._lookups.join(
             SliceId(target.id, index), lambda: self._from_store(store, target, index)
         )

@@ -47,6 +47,21 @@ async def test_a_signature_of_nobody_we_know_makes_us_ask_for_trust_once(bench: 
     assert asked == [1]
 
 
+async def test_f19_a_node_that_does_not_know_the_packager_yet_asks_keys_and_not_the_origin(
+    bench: Any, origin: Any, redis_server: Any
+) -> None:
+    bench.redis_url = redis_server.url
+    await (await bench.library("n1")).descriptor("film", 1)
+    known: list[Ed25519PublicKey] = []
+
+    async def refresh() -> None:
+        known[:] = bench.published.public()
+
+    late = await bench.library("n2", packagers=lambda: known, refresh_trust=refresh)
+    assert (await late.descriptor("film", 1)).title == "Film"
+    assert origin.requests[PATH] == 1
+
+
 async def test_a_document_no_packager_signed_is_refused_and_not_kept(bench: Any, origin: Any) -> None:
     async def refresh() -> None:
         return
