@@ -44,9 +44,9 @@ from edge.deliver.playlist import Playlists
 from edge.deliver.renew import Renewals, RenewsTokens
 from edge.deliver.revocations import GivesRevocations, Revocations
 from edge.deliver.segment import Segments
+from edge.deliver.serving import Serving
 from edge.deliver.streams import IDLE_S, Streams
 from edge.deliver.trust import TrustedTokens
-from edge.deliver.turns import Turns
 from keys.problems import Problem
 
 LAST_WORDS_S: Final = 2.0  # for the activity still to be told when the worker ends
@@ -145,7 +145,7 @@ class EdgeApp:
         self._common = common(secure=secure)
         self._status = cache_status(settings.node)
         watch = first_byte.FirstByte(clock, observe)
-        turns = Turns()
+        serving = Serving(library, self.activity, authorizer.still_allowed, settings.node, now, watch, count)
         self.media = Media(
             authorizer,
             Opening(
@@ -160,27 +160,8 @@ class EdgeApp:
                 count=count,
             ),
             Playlists(library),
-            Segments(
-                library,
-                pace,
-                self.activity,
-                authorizer.still_allowed,
-                node=settings.node,
-                now=now,
-                first_byte=watch,
-                count=count,
-                turns=turns,
-            ),
-            Downloads(
-                library,
-                self.activity,
-                authorizer.still_allowed,
-                node=settings.node,
-                now=now,
-                first_byte=watch,
-                count=count,
-                turns=turns,
-            ),
+            Segments(serving, pace),
+            Downloads(serving),
             Renewals(authorizer, keys, patience, secure=secure, now=now, count=count),
             library,
             self.activity,

@@ -10,7 +10,7 @@ import ipaddress
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -159,25 +159,20 @@ class KeysService:
         """Background work until cancelled: the revocation feed and housekeeping."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._feed.run())
-            tasks.create_task(self._watch_rings())
+            tasks.create_task(
+                self._repeat(self._rings.refresh, LOOK_EVERY_S, "the signing keys cannot be read")
+            )
             tasks.create_task(self._jwks.run())
-            tasks.create_task(self._keep_house())
+            tasks.create_task(self._repeat(self._stores.forget, HOUSEKEEPING_S, "housekeeping failed"))
 
-    async def _watch_rings(self) -> None:
+    async def _repeat(self, work: Callable[[float], Awaitable[object]], every_s: float, trouble: str) -> None:
+        """Does some work, which is told the time, again and again."""
         while True:
             try:
-                await self._rings.refresh(self._now())
-            except Exception:  # whatever it is, the next look may succeed
-                log.exception("the signing keys cannot be read")
-            await asyncio.sleep(LOOK_EVERY_S)
-
-    async def _keep_house(self) -> None:
-        while True:
-            try:
-                await self._stores.forget(self._now())
+                await work(self._now())
             except Exception:  # whatever it is, the next time may succeed
-                log.exception("housekeeping failed")
-            await asyncio.sleep(HOUSEKEEPING_S)
+                log.exception(trouble)
+            await asyncio.sleep(every_s)
 
     async def close(self) -> None:
         """Answer waiting polls and give the database back."""

@@ -13,6 +13,7 @@ from typing import Final
 from deploy.demo import blank_font, scenery
 
 FPS: Final = 25
+QUICK_VIDEO: Final = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "20")  # ffmpeg's words
 _CHORD_S: Final = 6
 _RATE: Final = 24_000  # the formula is evaluated this often a second, then resampled
 # A minor seventh, F major seventh, C major, G with a fourth: frequencies in Hz, bass first.
@@ -74,12 +75,7 @@ def _argv(ffmpeg: str, script: str, target: str) -> list[str]:
     for chord in _CHORDS:
         inputs += ["-f", "lavfi", "-i", _chord(chord)]
     output = [
-        "-c:v",
-        "libx264",
-        "-preset",
-        "ultrafast",
-        "-crf",
-        "20",
+        *QUICK_VIDEO,
         "-pix_fmt",
         "yuv420p",
         "-g",

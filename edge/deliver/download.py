@@ -7,7 +7,6 @@ however slowly its client reads. No pace: a publisher who allows a download allo
 taken back while it runs stops at the next slice, visibly short.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
@@ -15,19 +14,17 @@ from functools import lru_cache
 from starlette.types import Message, Receive, Send
 
 from edge.deliver import multipart, ranges
-from edge.deliver.activity import Activity
 from edge.deliver.answer import Request
 from edge.deliver.body import Body
 from edge.deliver.cors import Headers
-from edge.deliver.counters import Count, ignore
 from edge.deliver.disposition import attachment
-from edge.deliver.first_byte import DOWNLOAD, FirstByte
+from edge.deliver.first_byte import DOWNLOAD
 from edge.deliver.headers import cache_status, private, segment_age, unstored
 from edge.deliver.hold import Gone, watched
 from edge.deliver.integrity import digest_fields
-from edge.deliver.needs import Library, Opened
+from edge.deliver.needs import Opened
 from edge.deliver.path import Route
-from edge.deliver.turns import Turns
+from edge.deliver.serving import Serving
 from keys.leases import Lease
 from keys.problems import Problem
 from origin.media.asset import FILE_OBJECT, Download
@@ -78,30 +75,8 @@ def plan(lease: Lease, file: Download, request: Request, now: float) -> Plan:
 class Downloads:
     """Serves the downloads of one worker."""
 
-    def __init__(
-        self,
-        library: Library,
-        activity: Activity,
-        still_allowed: Callable[[Lease], None],
-        *,
-        node: str,
-        now: Callable[[], float],
-        first_byte: FirstByte,
-        count: Count = ignore,
-        turns: Turns | None = None,
-    ) -> None:
-        """`still_allowed` raises Problem when the session has ended meanwhile; `node` is the edge's name.
-
-        `turns` are those of the worker.
-        """
-        self._library = library
-        self._activity = activity
-        self._still_allowed = still_allowed
-        self._node = node
-        self._now = now
-        self._first_byte = first_byte
-        self._count = count
-        self._turns = turns or Turns()
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
 
     async def serve(
         self, route: Route, request: Request, lease: Lease, receive: Receive, send: Send, extra: Headers
@@ -110,21 +85,21 @@ class Downloads:
 
         A Problem raised here came before the response began; after that there is only BodyBroken.
         """
-        descriptor = await self._library.descriptor(lease.asset, lease.generation)
+        descriptor = await self._serving.library.descriptor(lease.asset, lease.generation)
         file = descriptor.download(route.file)
         if file is None:
             raise Problem("forbidden", detail=f"no download {route.file}")
-        chosen = plan(lease, file, request, self._now())
-        self._activity.note(lease.sid)
+        chosen = plan(lease, file, request, self._serving.now())
+        self._serving.activity.note(lease.sid)
         if request.method == "HEAD" or not chosen.length:
-            await send(self._start(chosen, cache_status(self._node), extra))
+            await send(self._start(chosen, cache_status(self._serving.node), extra))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return chosen.status
         try:
             with watched(receive) as client:
-                await self._with_body(chosen, Body(send, client, chosen.length, self._count), extra)
+                await self._with_body(chosen, Body(send, client, chosen.length, self._serving.count), extra)
         except Gone:
-            self._count("downloads_left", 1)
+            self._serving.count("downloads_left", 1)
         return chosen.status
 
     async def _with_body(self, chosen: Plan, body: Body, extra: Headers) -> None:
@@ -147,13 +122,13 @@ class Downloads:
         try:
             for index in indexes:
                 plain = await opened.slice(index)
-                await self._turns.next(first=not body.begun)
+                await self._serving.turns.next(first=not body.begun)
                 if len(plain) != slice_length(chosen.file.size, index):
                     raise Problem("bad_upstream", detail=f"slice {index} has {len(plain)} bytes")
                 if not body.begun:
-                    self._count("downloads", 1)
-                    self._first_byte.goes(DOWNLOAD[opened.source], chosen.request.at)
-                    status = cache_status(self._node, opened.source, stored=opened.stored)
+                    self._serving.count("downloads", 1)
+                    self._serving.first_byte.goes(DOWNLOAD[opened.source], chosen.request.at)
+                    status = cache_status(self._serving.node, opened.source, stored=opened.stored)
                     await body.begin(self._start(chosen, status, extra))
                 if head:
                     await body.put(head)
@@ -165,16 +140,16 @@ class Downloads:
 
     async def _put(self, lease: Lease, body: Body, plain: memoryview) -> None:
         before = body.sent
-        self._still_allowed(lease)
+        self._serving.still_allowed(lease)
         try:
             await body.put(plain)
         finally:
-            self._count("download_bytes", body.sent - before)
-            self._activity.progress(lease.sid, body.sent - before)
+            self._serving.count("download_bytes", body.sent - before)
+            self._serving.activity.progress(lease.sid, body.sent - before)
 
     async def _open(self, chosen: Plan, indexes: range) -> Opened:
         lease, file = chosen.lease, chosen.file
-        opened = await self._library.open(
+        opened = await self._serving.library.open(
             lease.tenant, lease.asset, lease.generation, file.rendition, FILE_OBJECT, lease.sk, wanted=indexes
         )
         if opened.length != file.size:
@@ -195,7 +170,7 @@ class Downloads:
             headers += unstored()
         else:
             kind = chosen.framing.content_type if chosen.framing else file.media_type.encode()
-            headers += private(kind, segment_age(chosen.lease.expires, self._now()), transform=False)
+            headers += private(kind, segment_age(chosen.lease.expires, self._serving.now()), transform=False)
         if chosen.status in (200, 206):
             headers.append((b"content-disposition", attachment(file.shown, file.name)))
             headers += digest_fields(

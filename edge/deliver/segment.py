@@ -7,7 +7,7 @@ good (K1: objects are write-once in a generation).
 
 import hashlib
 import hmac
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,20 +16,18 @@ from typing import Final
 from starlette.types import Message, Receive, Send
 
 from edge.deliver import ranges
-from edge.deliver.activity import Activity
 from edge.deliver.answer import Request
 from edge.deliver.body import Body
 from edge.deliver.cipher import BufferPool, cipher_length, encrypted
 from edge.deliver.cors import Headers
-from edge.deliver.counters import Count, ignore
-from edge.deliver.first_byte import SEGMENT, FirstByte
+from edge.deliver.first_byte import SEGMENT
 from edge.deliver.headers import SEGMENT_TYPE, cache_status, private, segment_age
 from edge.deliver.hold import DRIP_EVERY_S, HOLD_S, LEAD_BYTES, Client, Gone, drip_size, watched
 from edge.deliver.key import period_of, segment_key
-from edge.deliver.needs import Grant, Library, Opened, PaceGate
+from edge.deliver.needs import Grant, Opened, PaceGate
 from edge.deliver.path import Route
 from edge.deliver.playlist import rendition_of
-from edge.deliver.turns import Turns
+from edge.deliver.serving import Serving
 from keys.derive import enc, etag_key
 from keys.leases import Lease
 from keys.names import b64url
@@ -82,33 +80,14 @@ class Segments:
     """Serves the segments of one worker."""
 
     def __init__(
-        self,
-        library: Library,
-        pace: PaceGate,
-        activity: Activity,
-        still_allowed: Callable[[Lease], None],
-        *,
-        node: str,
-        now: Callable[[], float],
-        first_byte: FirstByte,
-        count: Count = ignore,
-        hold_s: float = HOLD_S,
-        drip_every_s: float = DRIP_EVERY_S,
-        turns: Turns | None = None,
+        self, serving: Serving, pace: PaceGate, *, hold_s: float = HOLD_S, drip_every_s: float = DRIP_EVERY_S
     ) -> None:
-        """`still_allowed`, `node` and `turns` as in `deliver.download`."""
-        self._library = library
+        """`hold_s` before the first byte of who must wait, then some bytes every `drip_every_s`."""
+        self._serving = serving
         self._pace = pace
-        self._activity = activity
-        self._still_allowed = still_allowed
-        self._node = node
-        self._now = now
-        self._first_byte = first_byte
-        self._count = count
         self._hold_s = hold_s
         self._drip_every_s = drip_every_s
         self._pool = BufferPool()
-        self._turns = turns or Turns()
 
     async def serve(
         self, route: Route, request: Request, lease: Lease, receive: Receive, send: Send, extra: Headers
@@ -125,11 +104,11 @@ class Segments:
             with watched(receive) as client:
                 await self._with_body(plan, request.at, client, send, extra)
         except Gone:
-            self._count("segments_left", 1)
+            self._serving.count("segments_left", 1)
         return plan.part.status
 
     async def _plan(self, route: Route, request: Request, lease: Lease) -> Plan:
-        descriptor = await self._library.descriptor(lease.asset, lease.generation)
+        descriptor = await self._serving.library.descriptor(lease.asset, lease.generation)
         rendition = rendition_of(descriptor, route)
         number = route.number
         if number >= len(rendition.sizes):
@@ -143,9 +122,9 @@ class Segments:
 
     async def _without_body(self, plan: Plan, send: Send, extra: Headers) -> None:
         """HEAD, 304, 412 and 416: nothing is fetched, nothing is paced."""
-        await send(self._start(plan, cache_status(self._node), extra))
+        await send(self._start(plan, cache_status(self._serving.node), extra))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-        self._activity.note(plan.lease.sid)
+        self._serving.activity.note(plan.lease.sid)
 
     async def _with_body(self, plan: Plan, asked: float, client: Client, send: Send, extra: Headers) -> None:
         with self._ask(plan) as grant:
@@ -153,12 +132,12 @@ class Segments:
             opened = await self._open(plan)
             if opened.source != "l1":
                 client.watch()
-            body = Body(send, client, plan.part.stop - plan.part.start, self._count)
+            body = Body(send, client, plan.part.stop - plan.part.start, self._serving.count)
             try:
                 with body.broken_by_errors():
                     async with aclosing(self._pieces(plan, opened, client, granted)) as pieces:
                         first = await anext(pieces)
-                        self._first_byte.goes(SEGMENT[opened.source], asked, client.held_s)
+                        self._serving.first_byte.goes(SEGMENT[opened.source], asked, client.held_s)
                         await self._begin(plan, opened, body, extra)
                         if not granted:
                             first = await self._drip(plan, first, body, grant, client)
@@ -189,7 +168,7 @@ class Segments:
     def _ask_again(self, plan: Plan, client: Client) -> None:
         """Who had to wait gets more only while his session runs. Problem when it is over."""
         if client.watching:
-            self._still_allowed(plan.lease)
+            self._serving.still_allowed(plan.lease)
 
     def _ask(self, plan: Plan) -> Grant:
         lease, rendition = plan.lease, plan.rendition
@@ -200,7 +179,7 @@ class Segments:
     async def _open(self, plan: Plan) -> Opened:
         lease, part = plan.lease, plan.part
         slices = min(slice_count(plan.plain_length), slice_count(part.stop))  # CBC: all before the range too
-        opened = await self._library.open(
+        opened = await self._serving.library.open(
             lease.tenant,
             lease.asset,
             lease.generation,
@@ -232,15 +211,15 @@ class Segments:
             opened.length,
             slice_at,
             self._pool,
-            self._turns,
+            self._serving.turns,
             start=part.start,
             stop=part.stop,
             lead=0 if granted else LEAD_BYTES,
         )
 
     async def _begin(self, plan: Plan, opened: Opened, body: Body, extra: Headers) -> None:
-        status = cache_status(self._node, opened.source, stored=opened.stored)
-        self._count("segments", 1)
+        status = cache_status(self._serving.node, opened.source, stored=opened.stored)
+        self._serving.count("segments", 1)
         await body.begin(self._start(plan, status, extra))
 
     async def _drip(
@@ -258,7 +237,7 @@ class Segments:
     def _start(self, plan: Plan, status: bytes, extra: Headers) -> Message:
         part = plan.part
         headers: Headers = [
-            *private(SEGMENT_TYPE, segment_age(plan.lease.expires, self._now()), transform=False),
+            *private(SEGMENT_TYPE, segment_age(plan.lease.expires, self._serving.now()), transform=False),
             (b"etag", plan.etag.encode()),
             (b"accept-ranges", b"bytes"),
             (b"cache-status", status),
@@ -278,6 +257,6 @@ class Segments:
         Who watches a minute gets a minute of video and one of audio: only one of them is counted.
         """
         seconds = plan.rendition.seconds(plan.number) * body.sent / plan.length if plan.watched else 0.0
-        self._count("segment_bytes", body.sent)
-        self._count("media_ms", round(1000 * seconds))
-        self._activity.note(plan.lease.sid, body.sent, seconds)
+        self._serving.count("segment_bytes", body.sent)
+        self._serving.count("media_ms", round(1000 * seconds))
+        self._serving.activity.note(plan.lease.sid, body.sent, seconds)

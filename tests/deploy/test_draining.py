@@ -11,6 +11,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from deploy.serve import FINISH_S, Server, config
+from tests.support.lifespan import lived
 
 REQUEST = b"GET /%s HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -31,9 +32,7 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            for phase in ("startup", "shutdown"):
-                await receive()
-                await send({"type": f"lifespan.{phase}.complete"})
+            await lived(receive, send)
             return
         if scope["path"] == "/held":
             self.begun.set()

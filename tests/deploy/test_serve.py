@@ -9,6 +9,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from deploy.serve import FINISH_S, Server, config
+from tests.support.lifespan import lived
 
 
 class Holding:
@@ -24,9 +25,7 @@ class Holding:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            for phase in ("startup", "shutdown"):
-                await receive()
-                await send({"type": f"lifespan.{phase}.complete"})
+            await lived(receive, send)
             return
         self.asked.set()
         await self.hushed.wait()

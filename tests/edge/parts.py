@@ -332,6 +332,16 @@ class MemoryKeys:
         self.seen.append(dict(seen))
 
 
+async def refusal(trusted: TrustedTokens, key: SigningKey, url: str) -> str | None:
+    """The code a link to `url` of this signer is refused with; None when it is believed."""
+    token = sign_url(url, key).split("URISigningPackage=")[1].split("/")[0]
+    try:
+        await trusted.verify(token, url)
+    except Problem as problem:
+        return problem.code
+    return None
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Returns when the condition holds; the test's own time limit is the bound."""
     while not condition():  # noqa: ASYNC110 - what is waited for has no event to offer

@@ -19,6 +19,7 @@ from deploy.demo.check.ground import Ground
 from deploy.demo.check.packaged import Packaged
 from deploy.demo.check.reference import Reference, reference
 from deploy.demo.check.report import NotShown
+from deploy.demo.film import QUICK_VIDEO
 from keys.problems import Problem
 
 HEIGHT: Final = 360
@@ -26,12 +27,7 @@ TITLE: Final = "Film of the check"
 _SMALL: Final = (
     "-vf",
     f"scale=-2:{HEIGHT}:flags=bicubic",
-    "-c:v",
-    "libx264",
-    "-preset",
-    "ultrafast",
-    "-crf",
-    "20",
+    *QUICK_VIDEO,
 )
 _TINY: Final = "testsrc2=size=160x90:rate=5:duration="
 

@@ -27,6 +27,7 @@ from edge.deliver.answer import Request
 from edge.deliver.download import Downloads
 from edge.deliver.first_byte import FirstByte
 from edge.deliver.path import Kind, Route
+from edge.deliver.serving import Serving
 from keys.leases import Lease
 from keys.names import b64url
 from origin.media import seal
@@ -154,12 +155,7 @@ class Bench:
 
         activity = Activity(MemoryKeys(), now=lambda: 0.0)
         downloads = Downloads(
-            self.library,
-            activity,
-            lambda lease: None,
-            node="edge",
-            now=lambda: 1e9,
-            first_byte=FirstByte(lambda: 0.0),
+            Serving(self.library, activity, lambda lease: None, "edge", lambda: 1e9, FirstByte(lambda: 0.0))
         )
         headers = {} if value is None else {b"range": value.encode()}
         route = Route(Kind.DOWNLOAD, "", "", ASSET, file=NAME)

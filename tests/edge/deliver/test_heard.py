@@ -15,10 +15,9 @@ from edge.deliver.heard import KEPT_S, LONGEST, Heard
 from edge.deliver.node_memory import NodeMemory, new_memory
 from edge.deliver.revocations import NEW_SESSIONS_S, RUNNING_SESSIONS_S, Revocations
 from edge.deliver.trust import TrustedTokens
-from keys import sign_url
 from keys.problems import Problem
 from keys.signing import SigningKey
-from tests.edge.parts import MemoryKeys
+from tests.edge.parts import MemoryKeys, refusal
 
 URI = "http://edge.test/v/film/main.m3u8"
 
@@ -96,12 +95,7 @@ class Worker:
 
     async def code(self, key: SigningKey) -> str | None:
         """What a link of this signer is refused with."""
-        token = sign_url(URI, key).split("URISigningPackage=")[1].split("/")[0]
-        try:
-            await self.trusted.verify(token, URI)
-        except Problem as problem:
-            return problem.code
-        return None
+        return await refusal(self.trusted, key, URI)
 
 
 async def test_f27_a_packager_known_to_one_worker_is_known_to_all_while_keys_is_away(memory: int) -> None:

@@ -6,10 +6,9 @@ import time
 import pytest
 
 from edge.deliver.trust import GAP_S, TrustedTokens
-from keys import sign_url
 from keys.problems import Problem
 from keys.signing import SigningKey
-from tests.edge.parts import MemoryKeys
+from tests.edge.parts import MemoryKeys, refusal
 
 URI = "http://edge.test/v/film/main.m3u8"
 
@@ -23,12 +22,8 @@ class Worker:
         self.trusted = TrustedTokens(self.keys, now=time.time, clock=lambda: self.at)
 
     async def code(self, key: SigningKey) -> str | None:
-        token = sign_url(URI, key).split("URISigningPackage=")[1].split("/")[0]
-        try:
-            await self.trusted.verify(token, URI)
-        except Problem as problem:
-            return problem.code
-        return None
+        """What a link of this signer is refused with."""
+        return await refusal(self.trusted, key, URI)
 
 
 async def test_before_the_first_answer_nobody_is_trusted() -> None:

@@ -17,6 +17,7 @@ from deploy.http_guard import Guard
 from deploy.serve import config
 from edge.guard.limits import Limits
 from tests.edge.parts import listening_socket
+from tests.support.lifespan import lived
 
 PIECE: Final = 256 << 10
 QUICK: Final = Limits(
@@ -43,9 +44,7 @@ class Recorder:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            for phase in ("startup", "shutdown"):
-                await receive()
-                await send({"type": f"lifespan.{phase}.complete"})
+            await lived(receive, send)
             return
         path = scope["path"]
         self.asked.append(f"{scope['method']} {path}")

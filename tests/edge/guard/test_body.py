@@ -96,8 +96,13 @@ def test_a_body_over_the_limit_is_refused_at_the_size_that_says_so() -> None:
 
 @given(st.binary(max_size=80))
 def test_any_bytes_are_a_body_or_refused(data: bytes) -> None:
-    body = Chunked()
+    """What is taken for content or left over came in, in that order; what is refused has its code."""
     try:
-        body.feed(data)
-    except Refused:
+        content, rest = Chunked().feed(data)
+    except Refused as refused:
+        assert refused.code in ("bad_request", "too_large")
         return
+    assert len(content) + len(rest or b"") <= len(data)
+    assert data.endswith(rest or b"")
+    came = iter(data)
+    assert all(byte in came for byte in content), "a subsequence of what came"
