@@ -13,13 +13,14 @@ whichever edge asks; a clock that is set back neither refills nor drains.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 NEAR: Final = 2  # segment numbers: players skip one, or ask one again, without having jumped
 RECENT: Final = 8  # numbers remembered as handed out lately: video of a few parallel sessions
 ITEMS: Final = 32  # assets whose paid numbers are remembered; an older one is paid again
+AHEAD: Final = 3  # segments paid for before they are asked for, while there is plenty
 JUMP_REFILL: Final = 0.13 / 8  # jumps a second: about one a minute
 MAX_NUMBER: Final = 1 << 17  # segment numbers: six days of 4 s
 SKEW: Final = 30.0  # s: edges further apart than this have stopped serving (F24)
@@ -136,6 +137,27 @@ def take(state: PaceState, pace: Pace, charge: Charge, now: float) -> Granted | 
         return Granted(_paid(replace(ready, jumps=ready.jumps - 1), level, charge))
     behind = max(0.0, ready.stamp - now)  # another edge's clock is ahead of ours
     return Wait(behind + (need - ready.level - draw) / pace.rate)
+
+
+def paid_ahead(state: PaceState, pace: Pace, charge: Charge, following: Sequence[float]) -> PaceState:
+    """The bucket after a granted segment, with those that follow it paid too: at most AHEAD of them, of so
+    many seconds each, and only from the upper half of the burst.
+
+    Who plays on finds them free, and nobody need look into the bucket for them. They cost what they would
+    cost anyway: what can be taken in t seconds stays the same.
+    """
+    level, number, bits = state.level, charge.number, state.paid.get(charge.item, 0)
+    for seconds in following[:AHEAD]:
+        if number + 1 >= MAX_NUMBER or level - seconds < pace.burst_s / 2:
+            break
+        number += 1
+        if not bits >> number & 1:
+            level -= seconds
+            bits |= 1 << number
+    if level == state.level:
+        return state
+    recent = (*state.recent, (charge.item, number))[-RECENT:]
+    return replace(state, level=level, recent=recent, paid={**state.paid, charge.item: bits})
 
 
 def refilled(state: PaceState, pace: Pace, now: float) -> PaceState:

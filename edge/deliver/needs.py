@@ -3,6 +3,7 @@
 `edge.cache.library.Library` and `edge.deliver.pace.PaceGate` fit; tests bring others.
 """
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -59,9 +60,19 @@ class PaceGate(Protocol):
     """Who knows every viewer's pace; `edge.deliver.pace.PaceGate` fits."""
 
     def request(
-        self, bucket: str, media_type: str, pace: Pace, item: str, number: int, seconds: float
+        self,
+        bucket: str,
+        media_type: str,
+        pace: Pace,
+        item: str,
+        number: int,
+        seconds: float,
+        following: Sequence[float] = (),
     ) -> Grant:
-        """Asks for `seconds` of media: segment `number` of `item` (`asset:generation`)."""
+        """Asks for `seconds` of media: segment `number` of `item` (`asset:generation`).
+
+        `following`: seconds of the segments after it, which will likely be asked for next.
+        """
         ...
 
 

@@ -12,7 +12,7 @@ what a pace allows for `keys.pace`.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from types import TracebackType
 from typing import Final, Self
@@ -153,11 +153,21 @@ class PaceGate:
         self._closed = False
 
     def request(
-        self, bucket: str, media_type: str, pace: Pace, item: str, number: int, seconds: float
+        self,
+        bucket: str,
+        media_type: str,
+        pace: Pace,
+        item: str,
+        number: int,
+        seconds: float,
+        following: Sequence[float] = (),
     ) -> Grant:
-        """Asks for segment `number` of `item` ("asset:generation"), `seconds` of media, from a bucket."""
+        """Asks for segment `number` of `item` ("asset:generation"), `seconds` of media, from a bucket.
+
+        `following` are the seconds of the segments after it: who plays on need not wait for the store then.
+        """
         lane = self._lane(f"{media_type}:{bucket}")
-        grant = Grant(Ask(pace, Charge(item, number, seconds)), lane)
+        grant = Grant(Ask(pace, Charge(item, number, seconds), following), lane)
         if self._closed:
             grant.answer(Problem("unavailable", detail="the pace gate is closed"))
         elif lane.bucket.has_paid(grant.ask.charge):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from edge.deliver.counters import Count
-from keys.pace import SKEW, Charge, Granted, Pace, PaceState, settle, take
+from keys.pace import SKEW, Charge, Granted, Pace, PaceState, paid_ahead, settle, take
 from keys.pace_bytes import decode, encode
 
 KEEP_S: Final = 12 * 3600  # a bucket is full again long before; what it says is paid is worth keeping
@@ -46,10 +46,11 @@ class PaceStore(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ask:
-    """A request for one segment."""
+    """A request for one segment. `following`: seconds of those after it, which may be paid for ahead."""
 
     pace: Pace
     charge: Charge
+    following: Sequence[float] = ()
 
 
 @dataclass(slots=True)
@@ -94,6 +95,8 @@ def decide(state: PaceState, asks: Sequence[Ask], now: float, *, cautious: bool 
         if isinstance(answer, Granted):
             state = answer.state
             granted.append(ask)
+            if ask.following and not cautious:
+                state = paid_ahead(state, ask.pace, ask.charge, ask.following)
         else:
             wait_s = answer.seconds if wait_s is None else min(wait_s, answer.seconds)
     return Look(state, tuple(granted), wait_s)

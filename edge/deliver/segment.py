@@ -31,6 +31,7 @@ from edge.deliver.serving import Serving
 from keys.derive import enc, etag_key
 from keys.leases import Lease
 from keys.names import b64url
+from keys.pace import AHEAD
 from keys.problems import Problem
 from origin.media.asset import Rendition, segment_object
 from origin.media.seal import slice_count
@@ -171,10 +172,10 @@ class Segments:
             self._serving.still_allowed(plan.lease)
 
     def _ask(self, plan: Plan) -> Grant:
-        lease, rendition = plan.lease, plan.rendition
+        lease, rendition, number = plan.lease, plan.rendition, plan.number
         item = f"{lease.asset}:{lease.generation}"
-        seconds = rendition.seconds(plan.number)
-        return self._pace.request(lease.bucket, rendition.track, lease.pace, item, plan.number, seconds)
+        seconds, following = rendition.seconds(number), rendition.following(number, AHEAD)
+        return self._pace.request(lease.bucket, rendition.track, lease.pace, item, number, seconds, following)
 
     async def _open(self, plan: Plan) -> Opened:
         lease, part = plan.lease, plan.part

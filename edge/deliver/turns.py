@@ -22,6 +22,7 @@ class Turns:
         self._later: deque[asyncio.Future[None]] = deque()
         self._in_a_row = 0  # newcomers' turns
         self._taken = False  # the turn of this round
+        self.round = 0  # whose turn it was stays in it until others were let go on
 
     async def next(self, *, first: bool = False) -> None:
         """Returns in a round of which the turn is the caller's. `first`: nothing of its body is out yet."""
@@ -36,6 +37,7 @@ class Turns:
 
     def _round(self, loop: asyncio.AbstractEventLoop) -> None:
         """The turn of the next round; without anybody who waits, it is free for whoever comes."""
+        self.round += 1
         while self._first or self._later:
             turn = self._whose().popleft()
             if not turn.done():  # else its client left

@@ -56,6 +56,10 @@ class Rendition:
         """Duration of segment `number`."""
         return self.durations[number] / self.timescale
 
+    def following(self, number: int, count: int) -> tuple[float, ...]:
+        """Durations of at most `count` segments after `number`, in seconds."""
+        return tuple(units / self.timescale for units in self.durations[number + 1 : number + 1 + count])
+
 
 @dataclass(frozen=True, slots=True)
 class Download:

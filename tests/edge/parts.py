@@ -195,7 +195,14 @@ class MemoryGate:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     def request(
-        self, bucket: str, media_type: str, pace: Pace, item: str, number: int, seconds: float
+        self,
+        bucket: str,
+        media_type: str,
+        pace: Pace,
+        item: str,
+        number: int,
+        seconds: float,
+        following: Sequence[float] = (),
     ) -> Leave:
         self.asked.append((bucket, media_type, item, number, seconds))
         self.grants.append(Leave(self.given, self.dripping))

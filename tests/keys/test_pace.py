@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keys.pace import (
+    AHEAD,
     ITEMS,
     JUMP_REFILL,
     MAX_NUMBER,
@@ -20,6 +21,7 @@ from keys.pace import (
     Pace,
     PaceState,
     Wait,
+    paid_ahead,
     refilled,
     settle,
     take,
@@ -178,22 +180,56 @@ requests = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
-@given(paces, requests, st.sampled_from([1.0, 4.0, 9.5]))
+@given(paces, requests, st.sampled_from([1.0, 4.0, 9.5]), st.booleans())
 def test_t1_whatever_is_asked_in_whatever_order_the_bound_holds(
-    pace: Pace, asked: list[tuple[float, str, int]], longest: float
+    pace: Pace, asked: list[tuple[float, str, int]], longest: float, ahead: bool
 ) -> None:
+    """Also when what follows is paid for ahead, and then taken."""
     start = now = NOW
     state, taken = PaceState.full(pace, now), {}
+
+    def seconds_of(number: int) -> float:
+        return longest if number % 3 else longest / 2
+
     for pause, item, number in asked:
         now += pause
-        seconds = longest if number % 3 else longest / 2
-        answer = take(state, pace, Charge(item, number, seconds), now)
+        seconds = seconds_of(number)
+        charge = Charge(item, number, seconds)
+        answer = take(state, pace, charge, now)
         if isinstance(answer, Granted):
-            state = decode(encode(answer.state), now)
+            following = [seconds_of(n) for n in range(number + 1, number + 1 + AHEAD)] if ahead else []
+            state = decode(encode(paid_ahead(answer.state, pace, charge, following)), now)
+            for n in range(number + 1, number + 1 + len(following)):
+                if n < MAX_NUMBER and state.has_paid(item, n):
+                    taken[item, n] = seconds_of(n)
             taken[item, number] = seconds
         t = now - start
         bound = pace.burst_s + pace.jump_s * pace.jumps + (pace.rate + pace.jump_s * JUMP_REFILL) * t
         assert math.fsum(taken.values()) <= bound + max(0.0, longest - pace.burst_s) + 1e-6
+
+
+def test_what_follows_is_paid_ahead_from_the_upper_half_of_the_burst_only() -> None:
+    following = [4.0] * (AHEAD + 2)
+    charge = Charge("film:1", 0, 4.0)
+    state = paid_ahead(granted(PaceState.full(PACE, NOW), 0), PACE, charge, following)
+    assert state.level == PACE.burst_s - 4 * (1 + AHEAD)
+    assert all(granted(state, number) is state for number in range(1 + AHEAD))
+    assert granted(state, AHEAD + 1).level == state.level - 4, "the one after costs what it costs"
+    low = PaceState(PACE.burst_s / 2 + 6, NOW, 0)
+    assert paid_ahead(low, PACE, charge, following).level == PACE.burst_s / 2 + 2
+    assert paid_ahead(PaceState(PACE.burst_s / 2, NOW, 0), PACE, charge, following).level == PACE.burst_s / 2
+
+
+def test_what_is_paid_already_is_not_paid_ahead_again() -> None:
+    state = granted(granted(PaceState.full(PACE, NOW), 0), 2)
+    ahead = paid_ahead(state, PACE, Charge("film:1", 0, 4.0), [4.0] * 3)
+    assert ahead.level == state.level - 8
+    assert paid_ahead(ahead, PACE, Charge("film:1", 0, 4.0), [4.0] * 3) is ahead
+
+
+def test_the_last_number_there_is_has_nothing_to_pay_ahead() -> None:
+    state = PaceState.full(PACE, NOW)
+    assert paid_ahead(state, PACE, Charge("film:1", MAX_NUMBER - 1, 4.0), [4.0]) is state
 
 
 @pytest.mark.parametrize("seed", range(4))

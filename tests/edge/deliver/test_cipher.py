@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.deliver.cipher import PIECE, BufferPool, SegmentCipher, cipher_length, encrypted, segment_iv
+from edge.deliver.cipher import PIECE, TURN, BufferPool, SegmentCipher, cipher_length, encrypted, segment_iv
 from edge.deliver.turns import Turns
 from keys.problems import Problem
 from origin.media.seal import SLICE
@@ -44,6 +44,29 @@ async def test_pieces_are_the_whole_body(size: int) -> None:
     found = await collected(5, plain, 0, cipher_length(size), BufferPool())
     assert found == reference(5, plain)
     assert len(found) == cipher_length(size)
+
+
+class Counted(Turns):
+    """How many turns were taken."""
+
+    taken = 0
+
+    async def next(self, *, first: bool = False) -> None:
+        self.taken += 1
+        await super().next(first=first)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_pieces_taken_at_once_share_a_turn_and_who_waits_takes_another(at_once: bool) -> None:
+    plain, turns = bytes(4 * TURN), Counted()
+
+    async def slice_at(index: int) -> memoryview:
+        return memoryview(plain)[index * SLICE : (index + 1) * SLICE]
+
+    async for _ in encrypted(KEY, 0, len(plain), slice_at, BufferPool(), turns, start=0, stop=len(plain)):
+        if not at_once:
+            await asyncio.sleep(0)  # as when the client's socket is full
+    assert turns.taken == 4 if at_once else turns.taken == 4 * TURN // PIECE
 
 
 @pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, PIECE, SLICE, SLICE + 1])

@@ -7,7 +7,7 @@ import pytest
 
 from edge.deliver.pace import DRIPPING, PaceGate
 from edge.deliver.pace_stores import MemoryPaceStore
-from keys.pace import JUMP_REFILL, Pace
+from keys.pace import AHEAD, JUMP_REFILL, Pace
 from keys.problems import Problem
 from tests.support.pacing import PACE, SLOW, Connect, Counts, Fragile, ask, burst, gate
 
@@ -57,6 +57,26 @@ async def test_what_is_paid_is_granted_at_once_without_asking_the_store() -> Non
     for number in range(5):
         assert ask(paced, number, SLOW).granted
     assert store.asked == asked
+    await paced.aclose()
+
+
+async def test_who_plays_on_asks_the_store_for_every_fourth_segment_and_pays_for_each() -> None:
+    store, now, pace = Fragile(MemoryPaceStore(time.monotonic)), 1e9, Pace(burst_s=80, rate=1, jumps=0)
+    paced = gate(store, now=lambda: now)
+
+    async def play(number: int) -> bool:
+        with paced.request("viewer", "video", pace, "film:1", number, 4.0, (4.0,) * AHEAD) as grant:
+            return await grant.wait(0.1)
+
+    assert await play(0)
+    asked = store.asked
+    for number in range(1, 1 + AHEAD):
+        assert await play(number)
+    assert store.asked == asked
+    taken = 1 + AHEAD
+    while await play(taken):
+        taken += 1
+    assert taken == 20, "the burst is what it was"
     await paced.aclose()
 
 
