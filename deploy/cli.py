@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "restart": "restart",
     "add": "media",
     "link": "links",
+    "limit": "limit",
     "revoke": "revoke",
     "rotate": "rotate",
     "sessions": "links",
@@ -62,7 +63,7 @@ def sluice() -> None:
     """Sluice: an edge cache for video that encrypts every stream with keys of its own.
 
     `sluice demo` shows everything on this machine. `sluice up` runs it; `add`, `link`, `revoke`, `sessions`,
-    `rotate`, `stats`, `assets` and `rm` then speak to what runs in the data directory (--data or
+    `rotate`, `stats`, `assets`, `limit` and `rm` then speak to what runs in the data directory (--data or
     SLUICE_DATA). `fetch` downloads what a link offers, from anywhere.
     """
 

@@ -45,7 +45,7 @@ from edge.deliver.renew import Renewals, RenewsTokens
 from edge.deliver.revocations import GivesRevocations, Revocations
 from edge.deliver.segment import Segments
 from edge.deliver.serving import Serving
-from edge.deliver.streams import IDLE_S, Streams
+from edge.deliver.streams import BY_ASSET, IDLE_S, Streams
 from edge.deliver.trust import TrustedTokens
 from keys.problems import Problem
 
@@ -133,6 +133,9 @@ class EdgeApp:
         alone = MemoryLimitStore(clock)
         self._limits = LinkLimits(
             Streams(limits or alone, clock=clock, count=count, idle_s=settings.stream_idle_s),
+            Streams(
+                limits or alone, clock=clock, count=count, counted=BY_ASSET, idle_s=settings.stream_idle_s
+            ),
             Meter(limits or alone, alone, clock=clock, count=count),
             country_of,
         )

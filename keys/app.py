@@ -75,6 +75,8 @@ _TABLE: Final = (
     ("POST", "/v1/generations", "new_generation"),
     ("POST", "/v1/generations/{asset}/{generation}/publish", "publish"),
     ("DELETE", "/v1/assets/{asset}", "delete_asset"),
+    ("GET", "/v1/assets/{asset}/limits", "asset_limits"),
+    ("PATCH", "/v1/assets/{asset}/limits", "limit_asset"),
 )
 
 
@@ -200,6 +202,16 @@ class _Endpoints:
         await self._access.node_or_admin(reading.proof(request), "origin")
         await self._service.delete_asset(request.path_params["asset"])
         return Response(status_code=204)
+
+    async def asset_limits(self, request: Request) -> Response:
+        self._access.admin(reading.proof(request))
+        return _json((await self._service.asset_limits.get(request.path_params["asset"])).to_json())
+
+    async def limit_asset(self, request: Request) -> Response:
+        self._access.admin(reading.proof(request))
+        wanted = await reading.body(request)
+        limits = await self._service.asset_limits.change(request.path_params["asset"], wanted)
+        return _json(limits.to_json())
 
 
 def _route(method: str, path: str, endpoint: Endpoint) -> Route:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from keys.access import Access, node_key
+from keys.asset_limits import AssetLimiter
 from keys.claims import VERIFIED, Refused, log_fields
 from keys.container import Matcher, canonical_uri
 from keys.fanout import Fanout
@@ -66,7 +67,7 @@ log = logging.getLogger(__name__)
 class KeysService:
     """The use cases. Made by `start`; with `run`, revocations of other processes are seen within a second.
 
-    `access` proves callers, `revoker` takes back, `rotator` rotates keys.
+    `access` proves callers, `revoker` takes back, `rotator` rotates keys, `asset_limits` limits assets.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class KeysService:
         count: Callable[[str], None],
     ) -> None:
         self.access = access
+        self.asset_limits = AssetLimiter(stores.keys)
         self._stores = stores
         self._hierarchy = hierarchy
         self._feed = feed

@@ -56,6 +56,7 @@ assets: Final = Table(  # outlives its generations: a number is never given twic
     Column("last_generation", BigInteger, nullable=False),
     Column("published", BigInteger),  # the generation new sessions pin
     Column("pace", JSON),
+    Column("limits", JSON),
 )
 
 generations: Final = Table(

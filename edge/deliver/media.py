@@ -139,7 +139,7 @@ class Media:
         else:
             held = await self._authorizer.session(route, request.client)
         lease = held
-        if lease.limits is NO_LIMITS:
+        if lease.limits is NO_LIMITS and lease.asset_streams is None:
             return await self._serve(route, request, lease, receive, send, extra)
         return await self._limits.serve(
             lease, route, request, send, lambda send: self._serve(route, request, lease, receive, send, extra)

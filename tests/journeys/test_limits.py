@@ -42,6 +42,33 @@ async def test_t2_of_three_parallel_uses_at_a_limit_of_two_the_third_is_refused(
         assert (await uses[0].get(uses[0].segment_url(rendition, 0))).status_code == 403
 
 
+async def test_t2_an_asset_is_watched_by_as_many_as_its_operator_says(system: System, film: str) -> None:
+    told = system.sluice("limit", film, "--streams", "2", "--viewer-streams", "1")
+    assert told.returncode == 0, told.stderr
+    try:
+        async with AsyncExitStack() as stack:
+            links = [system.link(film, "--viewer", name) for name in ("anna", "anna", "berta", "carla")]
+            uses = [
+                await stack.enter_async_context(Viewer(link, from_network(160 + n)))
+                for n, link in enumerate(links)
+            ]
+            answers = [await use.open() for use in uses]
+            assert [answer.status_code for answer in answers] == [200, 403, 200, 403]
+            assert [answers[n].json()["limit"] for n in (1, 3)] == ["streams", "asset"]
+            await uses[0].client.post(str(httpx.URL(uses[0].url).join("leave")))
+            assert (await uses[3].open()).status_code == 200
+            shown = system.sluice("limit", film)
+            assert [line.split()[:2] for line in shown.stdout.splitlines()[1:]] == [
+                ["streams", "2"],
+                ["viewer-streams", "1"],
+            ]
+    finally:
+        told = system.sluice("limit", film, "--streams", "none", "--viewer-streams", "none")
+        assert told.returncode == 0, told.stderr
+    assert system.sluice("limit", film, "--streams", "0").returncode == 2
+    assert system.sluice("limit", "no-such-film", "--streams", "1").returncode == 1
+
+
 async def test_a_link_opens_as_often_in_a_minute_as_it_says(system: System, film: str) -> None:
     link = system.link(film, "--opens", "2")
     async with AsyncExitStack() as stack:

@@ -128,7 +128,7 @@ async def test_enrol_trust_generation_publish_sign_open_lease_revoke_feed(
     assert set(lease.json()) == {
         "sid", "tenant", "asset", "generation", "srk", "sk", "expires", "lease_expires", "network",
         "bucket", "iss", "kid", "lid", "viewer", "pace", "now", "limits", "cookie",
-        "opened", "token_kid",
+        "opened", "token_kid", "asset_streams",
     }  # fmt: skip
     assert lease.json()["sk"] == made.json()["storage_key"]
 
@@ -170,6 +170,8 @@ TABLE = [
     ("POST", "/v1/generations", {"origin"}),
     ("POST", "/v1/generations/film/1/publish", {"origin"}),
     ("DELETE", "/v1/assets/film", {"origin", "admin"}),
+    ("GET", "/v1/assets/film/limits", {"admin"}),
+    ("PATCH", "/v1/assets/film/limits", {"admin"}),
 ]
 
 
