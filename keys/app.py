@@ -60,6 +60,8 @@ _TABLE: Final = (
     ("GET", "/metrics", "metrics"),
     ("GET", "/.well-known/jwks.json", "jwks"),
     ("POST", "/v1/enrol", "enrol"),
+    ("GET", "/v1/nodes", "nodes"),
+    ("DELETE", "/v1/nodes/{name}", "remove_node"),
     ("GET", "/v1/trust", "trust"),
     ("POST", "/v1/sessions", "open_session"),
     ("GET", "/v1/sessions", "sessions"),
@@ -99,10 +101,19 @@ class _Endpoints:
         sent = await reading.body(request)
         role = sent.get("role")
         self._access.join(reading.proof(request), role if isinstance(role, str) else "")
-        await self._service.enrol(
+        await self._service.roster.enrol(
             reading.text(sent, "name"), reading.text(sent, "role"), reading.member(sent, "jwk")
         )
         return Response(status_code=204)
+
+    async def nodes(self, request: Request) -> Response:
+        self._access.admin(reading.proof(request))
+        return _json({"nodes": await self._service.roster.listed()})
+
+    async def remove_node(self, request: Request) -> Response:
+        self._access.admin(reading.proof(request))
+        name = request.path_params["name"]
+        return _json({"name": name, "role": await self._service.roster.remove(name)})
 
     async def trust(self, request: Request) -> Response:
         await self._access.node(reading.proof(request))

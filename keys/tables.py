@@ -27,6 +27,7 @@ nodes: Final = Table(
     Column("role", String(16), nullable=False),
     Column("jwk", JSON, nullable=False),
     Column("enrolled", Double, nullable=False),
+    Column("last_seen", Double),  # when it last asked for something; written now and then
 )
 
 service_keys: Final = Table(  # the service's own keys, wrapped by the root key
