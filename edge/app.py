@@ -38,6 +38,7 @@ from edge.deliver.limits import LimitStore, LinkLimits
 from edge.deliver.media import Media
 from edge.deliver.meter import Meter
 from edge.deliver.needs import Library, PaceGate
+from edge.deliver.networks import Networks
 from edge.deliver.open import Opening, OpensSessions
 from edge.deliver.patience import Patience
 from edge.deliver.playlist import Playlists
@@ -169,6 +170,7 @@ class EdgeApp:
             library,
             self.activity,
             self._limits,
+            Networks(clock, count),
             Cors((settings.public_url, *settings.edges), settings.cors_origins),
             node=settings.node,
             secure=secure,
