@@ -2,12 +2,14 @@
 
 import json
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.support.browser import chromium
 from tests.support.eventually import eventually
+from tests.support.films import make_film
 from tests.support.system import System
 from tests.support.viewer import Viewer
 from tests.support.watching import Watching
@@ -67,6 +69,21 @@ async def test_t2_an_asset_is_watched_by_as_many_as_its_operator_says(system: Sy
         assert told.returncode == 0, told.stderr
     assert system.sluice("limit", film, "--streams", "0").returncode == 2
     assert system.sluice("limit", "no-such-film", "--streams", "1").returncode == 1
+
+
+async def test_an_asset_is_limited_from_its_first_session_on(system: System, tmp_path: Path) -> None:
+    file = make_film(tmp_path / "few.mp4", seconds=4, size="320x180", audio=False)
+    few = system.add(file, "few", "--streams", "1", "--viewer-streams", "7")
+    try:
+        shown = [line.split()[:2] for line in system.sluice("limit", few).stdout.splitlines()[1:]]
+        assert shown == [["streams", "1"], ["viewer-streams", "7"]]
+        links = [system.link(few, "--viewer", name) for name in ("anna", "berta")]
+        async with Viewer(links[0]) as first, Viewer(links[1], from_network(170)) as second:
+            assert (await first.open()).status_code == 200
+            assert (await second.open()).json()["limit"] == "asset"
+    finally:
+        assert system.sluice("rm", few, "--yes").returncode == 0
+    assert "limit" in system.sluice("add", str(file), "--streams", "many").stderr
 
 
 async def test_a_link_opens_as_often_in_a_minute_as_it_says(system: System, film: str) -> None:
