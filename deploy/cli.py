@@ -30,6 +30,8 @@ COMMANDS: Final = {
     "restart": "restart",
     "add": "media",
     "link": "links",
+    "limit": "limit",
+    "nodes": "nodes",
     "revoke": "revoke",
     "rotate": "rotate",
     "sessions": "links",
@@ -62,8 +64,8 @@ def sluice() -> None:
     """Sluice: an edge cache for video that encrypts every stream with keys of its own.
 
     `sluice demo` shows everything on this machine. `sluice up` runs it; `add`, `link`, `revoke`, `sessions`,
-    `rotate`, `stats`, `assets` and `rm` then speak to what runs in the data directory (--data or
-    SLUICE_DATA). `fetch` downloads what a link offers, from anywhere.
+    `rotate`, `stats`, `assets`, `limit`, `nodes` and `rm` then speak to what runs in the data directory
+    (--data or SLUICE_DATA). `fetch` downloads what a link offers, from anywhere.
     """
 
 

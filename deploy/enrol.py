@@ -41,9 +41,20 @@ async def enrol(keys: KeysClient, node: NodeIdentity, join_token: str) -> None:
         except Problem as problem:
             if problem.code == "conflict":
                 raise
+            if problem.code == "unauthenticated" and await _is_known(keys):
+                return  # the join token is another by now; who is enrolled needs none
             log.info("%s is not enrolled yet: %s", node.name, problem.message)
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(LAST_PAUSE_S, pause * 2)
+
+
+async def _is_known(keys: KeysClient) -> bool:
+    """Whether keys knows the node this client speaks for."""
+    try:
+        await keys.trust()
+    except Problem:
+        return False
+    return True
 
 
 @contextlib.asynccontextmanager

@@ -38,6 +38,7 @@ from edge.deliver.limits import LimitStore, LinkLimits
 from edge.deliver.media import Media
 from edge.deliver.meter import Meter
 from edge.deliver.needs import Library, PaceGate
+from edge.deliver.networks import Networks
 from edge.deliver.open import Opening, OpensSessions
 from edge.deliver.patience import Patience
 from edge.deliver.playlist import Playlists
@@ -45,7 +46,7 @@ from edge.deliver.renew import Renewals, RenewsTokens
 from edge.deliver.revocations import GivesRevocations, Revocations
 from edge.deliver.segment import Segments
 from edge.deliver.serving import Serving
-from edge.deliver.streams import IDLE_S, Streams
+from edge.deliver.streams import BY_ASSET, IDLE_S, Streams
 from edge.deliver.trust import TrustedTokens
 from keys.problems import Problem
 
@@ -133,6 +134,9 @@ class EdgeApp:
         alone = MemoryLimitStore(clock)
         self._limits = LinkLimits(
             Streams(limits or alone, clock=clock, count=count, idle_s=settings.stream_idle_s),
+            Streams(
+                limits or alone, clock=clock, count=count, counted=BY_ASSET, idle_s=settings.stream_idle_s
+            ),
             Meter(limits or alone, alone, clock=clock, count=count),
             country_of,
         )
@@ -166,6 +170,7 @@ class EdgeApp:
             library,
             self.activity,
             self._limits,
+            Networks(clock, count),
             Cors((settings.public_url, *settings.edges), settings.cors_origins),
             node=settings.node,
             secure=secure,

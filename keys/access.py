@@ -5,16 +5,17 @@ at least 32 characters (`keys.secrets`), so tries are not counted: guessing is h
 role is refused the same.
 """
 
+import hashlib
 import hmac
 from collections.abc import Callable
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from keys.jwk import read_public
+from keys.jwk import read_public, thumbprint
 from keys.nodes import Node, verify_node
 from keys.problems import Problem
-from keys.secrets import Secrets
+from keys.secrets import BadSecret, Secrets, join_token
 from keys.stores import NodeStore
 
 AUDIENCE: Final = "keys"
@@ -29,6 +30,8 @@ class Access:
         self._nodes = nodes
         self._now = now
         self._known: dict[str, Node] = {}
+        self._seen: dict[str, float] = {}  # since `take_seen`
+        self._packagers_mark = ""
         self._read_at = float("-inf")
 
     def admin(self, authorization: str | None) -> None:
@@ -38,9 +41,12 @@ class Access:
     def join(self, authorization: str | None, role: str) -> None:
         """Returns for the token that lets this role enrol; Problem `unauthenticated` otherwise.
 
-        Edges have one of their own: who captured an edge enrols no origin, whose packages all would believe.
+        It is read each time: the removal of a node, or an operator's hand, makes it another.
         """
-        token = self._secrets.origin_token if role == "origin" else self._secrets.join_token
+        try:
+            token = join_token(self._secrets.directory, role)
+        except BadSecret as exc:
+            raise Problem("unauthenticated", detail=f"nobody can enrol: {exc}") from exc
         _compare(authorization, token, "join token")
 
     async def node(self, authorization: str | None, *roles: str) -> Node:
@@ -55,7 +61,17 @@ class Access:
             node = verify_node(bearer, AUDIENCE, self._known.get, now)
         if roles and node.role not in roles:
             raise Problem("unauthenticated", detail=f"{node.role} {node.name} is none of {', '.join(roles)}")
+        self._seen[node.name] = now
         return node
+
+    def take_seen(self) -> dict[str, float]:
+        """When each node last asked for something, of those that did since this was last called."""
+        seen, self._seen = self._seen, {}
+        return seen
+
+    def packagers_mark(self) -> str:
+        """A short text that changes when an origin enrols or is removed: edges then ask whom to believe."""
+        return self._packagers_mark
 
     async def node_or_admin(self, authorization: str | None, *roles: str) -> str:
         """Who calls: the name of an enrolled node in one of these roles, or `admin`."""
@@ -67,6 +83,8 @@ class Access:
         """Read the enrolled nodes anew."""
         rows = await self._nodes.all()
         self._known = {name: Node(name, role, node_key(jwk)) for name, role, jwk in rows}
+        packagers = "".join(sorted(thumbprint(n.public) for n in self._known.values() if n.role == "origin"))
+        self._packagers_mark = hashlib.sha256(packagers.encode()).hexdigest()[:8] if packagers else ""
         self._read_at = self._now()
 
 

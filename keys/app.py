@@ -60,6 +60,8 @@ _TABLE: Final = (
     ("GET", "/metrics", "metrics"),
     ("GET", "/.well-known/jwks.json", "jwks"),
     ("POST", "/v1/enrol", "enrol"),
+    ("GET", "/v1/nodes", "nodes"),
+    ("DELETE", "/v1/nodes/{name}", "remove_node"),
     ("GET", "/v1/trust", "trust"),
     ("POST", "/v1/sessions", "open_session"),
     ("GET", "/v1/sessions", "sessions"),
@@ -75,6 +77,8 @@ _TABLE: Final = (
     ("POST", "/v1/generations", "new_generation"),
     ("POST", "/v1/generations/{asset}/{generation}/publish", "publish"),
     ("DELETE", "/v1/assets/{asset}", "delete_asset"),
+    ("GET", "/v1/assets/{asset}/limits", "asset_limits"),
+    ("PATCH", "/v1/assets/{asset}/limits", "limit_asset"),
 )
 
 
@@ -97,10 +101,19 @@ class _Endpoints:
         sent = await reading.body(request)
         role = sent.get("role")
         self._access.join(reading.proof(request), role if isinstance(role, str) else "")
-        await self._service.enrol(
+        await self._service.roster.enrol(
             reading.text(sent, "name"), reading.text(sent, "role"), reading.member(sent, "jwk")
         )
         return Response(status_code=204)
+
+    async def nodes(self, request: Request) -> Response:
+        self._access.admin(reading.proof(request))
+        return _json({"nodes": await self._service.roster.listed()})
+
+    async def remove_node(self, request: Request) -> Response:
+        self._access.admin(reading.proof(request))
+        name = request.path_params["name"]
+        return _json({"name": name, "role": await self._service.roster.remove(name)})
 
     async def trust(self, request: Request) -> Response:
         await self._access.node(reading.proof(request))
@@ -200,6 +213,16 @@ class _Endpoints:
         await self._access.node_or_admin(reading.proof(request), "origin")
         await self._service.delete_asset(request.path_params["asset"])
         return Response(status_code=204)
+
+    async def asset_limits(self, request: Request) -> Response:
+        self._access.admin(reading.proof(request))
+        return _json((await self._service.asset_limits.get(request.path_params["asset"])).to_json())
+
+    async def limit_asset(self, request: Request) -> Response:
+        self._access.admin(reading.proof(request))
+        wanted = await reading.body(request)
+        limits = await self._service.asset_limits.change(request.path_params["asset"], wanted)
+        return _json(limits.to_json())
 
 
 def _route(method: str, path: str, endpoint: Endpoint) -> Route:

@@ -43,6 +43,7 @@ class Lease:
     cookie: str = field(default="", repr=False)  # of the browser the link is bound to
     opened: float = 0.0  # when the session was
     token_kid: str = ""  # which of keys' own keys signed the token it was asked for with
+    asset_streams: int | None = None  # sessions of the asset in use at once, of all viewers
     _made: dict[tuple[object, ...], bytes] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -79,6 +80,7 @@ class Lease:
             "cookie": self.cookie,
             "opened": self.opened,
             "token_kid": self.token_kid,
+            "asset_streams": self.asset_streams,
         }
 
     @classmethod
@@ -93,7 +95,8 @@ class Lease:
         )
 
 
-_LATER: Final = ("opened", "token_kid")  # a worker of before, which shares our memory, wrote none of these
+# A worker of before, which shares our memory, wrote none of these.
+_LATER: Final = ("opened", "token_kid", "asset_streams")
 _AS_THEY_ARE: Final = tuple(
     name for name in Lease.__dataclass_fields__ if name not in ("srk", "sk", "pace", "limits", "_made")
 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from keys import sessions as core
+from keys.asset_limits import NO_ASSET_LIMITS, AssetLimits, smaller
 from keys.cipher import Secret
 from keys.container import Matcher
 from keys.derive import session_root
@@ -65,6 +66,9 @@ class Lender:
             raise Problem(
                 "revoked", detail=f"keys of {session.asset} generation {session.generation} are deleted"
             )
+        published = await self.keys.published(session.tenant, session.asset)
+        of_asset = AssetLimits.from_json(published.limits or {}) if published else NO_ASSET_LIMITS
+        limits = self._limits(session, of_asset)
         return Lease(
             sid=session.sid,
             tenant=session.tenant,
@@ -80,12 +84,15 @@ class Lender:
             kid=session.kid,
             lid=session.link_id,
             viewer=session.viewer,
-            pace=await self._pace(session),
+            pace=within_limits(
+                self.pace.overridden(published.pace if published else None).overridden(session.pace)
+            ),
             now=now,
-            limits=(limits := self._limits(session)),
+            limits=limits,
             cookie=self._cookie(session) if limits.device else "",
             opened=session.opened,
             token_kid=claims.kid,
+            asset_streams=of_asset.streams,
         )
 
     async def _check_running(self, session: Session, claims: Claims, now: float) -> None:
@@ -105,18 +112,14 @@ class Lender:
         if kind or standing == core.REVOKED:
             raise Problem("revoked", detail=f"by {kind or 'its record'}")
 
-    def _limits(self, session: Session) -> Limits:
-        """The link's limits; what it does not say about streams, the site does."""
+    def _limits(self, session: Session, of_asset: AssetLimits) -> Limits:
+        """The link's limits; of streams a viewer may have, its asset's count as well, else the site's."""
         limits = Limits.from_json(session.limits or {})
-        return limits if limits.streams else replace(limits, streams=self.rules.streams or None)
+        streams = smaller(limits.streams, of_asset.viewer_streams) or self.rules.streams or None
+        return limits if streams == limits.streams else replace(limits, streams=streams)
 
     def _cookie(self, session: Session) -> str:
         return device_cookie(self.bucket_key.reveal(), session.iss, session.link_id)
-
-    async def _pace(self, session: Session) -> Pace:
-        published = await self.keys.published(session.tenant, session.asset)
-        asset_pace = published.pace if published else None
-        return within_limits(self.pace.overridden(asset_pace).overridden(session.pace))
 
 
 def within_limits(pace: Pace) -> Pace:

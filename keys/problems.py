@@ -70,6 +70,7 @@ LIMIT_SENTENCES: dict[str, str] = {
     "once": "This link was good for one opening, and has been opened.",
     "opens": "This link was opened too often within a minute. Wait a moment, then try again.",
     "streams": "This is playing on as many devices as it may. Stop one of them, then try again.",
+    "asset": "As many people are watching this as may at once. Try again later.",
     "budget": "This link has delivered as much as it may. Ask for a new one.",
     "device": "This link is good only in the browser that opened it first.",
     "country": "This link is not good in the country you are in.",

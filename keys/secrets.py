@@ -92,6 +92,21 @@ def read_root_key(path: Path) -> bytes:
     return data
 
 
+def join_token(directory: Path, role: str) -> str:
+    """The token a node of this role enrols with now. BadSecret when its file holds none."""
+    return read_token(directory / _join_file(role))
+
+
+def replace_join_token(directory: Path, role: str) -> None:
+    """From now on nodes of this role enrol with another token."""
+    write_private(directory / _join_file(role), _new_token())
+
+
+def _join_file(role: str) -> str:
+    # Edges have one of their own: who captured an edge enrols no origin, whose packages all would believe.
+    return ORIGIN_TOKEN if role == "origin" else JOIN_TOKEN
+
+
 def read_issuer(path: Path) -> SigningKey:
     """The signing key in an issuer file. BadSecret when it holds none."""
     try:

@@ -8,14 +8,14 @@ work. Endpoints (`keys.app`) translate. Values from outside are parsed here; a b
 import asyncio
 import ipaddress
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from keys.access import Access, node_key
+from keys.access import Access
+from keys.asset_limits import AssetLimiter
 from keys.claims import VERIFIED, Refused, log_fields
 from keys.container import Matcher, canonical_uri
 from keys.fanout import Fanout
@@ -23,11 +23,9 @@ from keys.feed import RevocationFeed
 from keys.hierarchy import Hierarchy
 from keys.issuers import Issuers, LinkIssuer
 from keys.jwks_watch import JwksWatch
-from keys.jws import VerifyKey
 from keys.leases import Lease, NewGeneration, OpenedSession
 from keys.leasing import Lender, within_limits
 from keys.names import DEFAULT_TENANT, asset_id
-from keys.nodes import ROLES
 from keys.opening import Opener
 from keys.pace import Pace
 from keys.problems import Problem
@@ -35,6 +33,7 @@ from keys.revocation import Feed
 from keys.revoking import Revoker
 from keys.rings import Rings
 from keys.root_keys import RootKeys
+from keys.roster import SEEN_EVERY_S, Roster
 from keys.rotation import Rotator
 from keys.secrets import Secrets
 from keys.sessions import Activity, Rules
@@ -54,11 +53,10 @@ COUNTERS: Final[Mapping[str, str]] = {
     "keys_rotations": "keys rotated by an operator",
     "keys_generations": "generations made",
     "keys_enrolments": "enrolments taken, repeated ones included",
+    "keys_removals": "nodes removed by an operator",
 }
 HOUSEKEEPING_S: Final = 600.0
 LOOK_EVERY_S: Final = 1.0  # at the signing keys: another process may have rotated them
-
-_NODE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +64,8 @@ log = logging.getLogger(__name__)
 class KeysService:
     """The use cases. Made by `start`; with `run`, revocations of other processes are seen within a second.
 
-    `access` proves callers, `revoker` takes back, `rotator` rotates keys.
+    `access` proves callers, `revoker` takes back, `rotator` rotates keys, `asset_limits` limits assets,
+    `roster` has the nodes.
     """
 
     def __init__(
@@ -74,6 +73,7 @@ class KeysService:
         *,
         stores: Stores,
         access: Access,
+        roster: Roster,
         hierarchy: Hierarchy,
         feed: RevocationFeed,
         issuers: Issuers,
@@ -87,6 +87,8 @@ class KeysService:
         count: Callable[[str], None],
     ) -> None:
         self.access = access
+        self.roster = roster
+        self.asset_limits = AssetLimiter(stores.keys)
         self._stores = stores
         self._hierarchy = hierarchy
         self._feed = feed
@@ -127,7 +129,8 @@ class KeysService:
         rings = await Rings.open(hierarchy, secrets.issuer, now())
         issuers = tuple(issuers)
         book = Issuers(issuers, rings, rules.maximum_s)
-        feed = RevocationFeed(stores.revocations, now, lambda: book.mark(now()))
+        access = Access(secrets, stores.nodes, now)
+        feed = RevocationFeed(stores.revocations, now, lambda: book.mark(now()) + access.packagers_mark())
         rotator = Rotator(hierarchy, rings, book, secrets, feed, now, count)
         revoker = Revoker(stores, feed, book, rotator, rules.maximum_s, now, count)
         matcher = Matcher()
@@ -141,7 +144,8 @@ class KeysService:
         )
         return cls(
             stores=stores,
-            access=Access(secrets, stores.nodes, now),
+            access=access,
+            roster=Roster(stores.nodes, access, secrets, feed, now, count),
             hierarchy=hierarchy,
             feed=feed,
             issuers=book,
@@ -164,6 +168,9 @@ class KeysService:
             )
             tasks.create_task(self._jwks.run())
             tasks.create_task(self._repeat(self._stores.forget, HOUSEKEEPING_S, "housekeeping failed"))
+            tasks.create_task(
+                self._repeat(self.roster.write_seen, SEEN_EVERY_S, "it cannot be noted which nodes were seen")
+            )
 
     async def _repeat(self, work: Callable[[float], Awaitable[object]], every_s: float, trouble: str) -> None:
         """Does some work, which is told the time, again and again."""
@@ -301,20 +308,6 @@ class KeysService:
         log.info("deleted asset=%s sessions=%d", asset, len(ended))
 
     # ---- nodes
-
-    async def enrol(self, name: str, role: str, jwk: dict[str, Any]) -> None:
-        """Make a node known. The same again is fine; another key or role for a known name is `conflict`."""
-        if not _NODE_NAME.fullmatch(name) or role not in ROLES:
-            raise Problem("bad_request", f"A node has a name of a-z, 0-9, ., _, - and is {', '.join(ROLES)}.")
-        try:
-            public = VerifyKey(name, node_key(jwk)).jwk()
-        except ValueError as exc:
-            raise Problem("bad_request", "A node enrols with a public Ed25519 JWK.", detail=str(exc)) from exc
-        if not await self._stores.nodes.enrol(name, role, public, self._now()):
-            raise Problem("conflict", f"Another node is enrolled as {name}.")
-        await self.access.refresh()
-        self._count("keys_enrolments")
-        log.info("enrolled %s %s", role, name)
 
     async def trust(self) -> dict[str, Any]:
         """Whom nodes believe: issuers of tokens, packagers of digest lists, nodes; and our clock."""

@@ -45,10 +45,11 @@ class GenerationRow:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What new sessions of an asset pin: the generation, and the asset's own pace where it has one."""
+    """What new sessions of an asset pin: the generation; and the asset's own pace and limits, if any."""
 
     generation: int
     pace: dict[str, float] | None
+    limits: dict[str, int] | None = None
 
 
 class KeyStore:
@@ -218,16 +219,29 @@ class KeyStore:
 
     async def published(self, tenant: str, asset: str) -> Published | None:
         """The generation that new sessions of the asset pin; None when nothing is published."""
-        query = select(assets.c.published, assets.c.pace).where(_is_asset(tenant, asset))
+        query = select(assets.c.published, assets.c.pace, assets.c.limits).where(_is_asset(tenant, asset))
         async with self._database.read() as connection:
             row = (await connection.execute(query)).first()
-        return Published(row.published, row.pace) if row and row.published is not None else None
+        return Published(row.published, row.pace, row.limits) if row and row.published is not None else None
+
+    async def asset_limits(self, tenant: str, asset: str) -> dict[str, int] | None:
+        """The limits of an asset, published or not."""
+        async with self._database.read() as connection:
+            return await connection.scalar(select(assets.c.limits).where(_is_asset(tenant, asset)))
+
+    async def limit_asset(self, tenant: str, asset: str, limits: Mapping[str, int] | None) -> None:
+        """Put these limits in the place of what the asset has."""
+        values = {"limits": dict(limits) if limits else None}
+        new = {"tenant": tenant, "asset": asset, "last_generation": 0}
+        async with self._database.write("asset", tenant, asset) as connection:
+            await self._database.insert_once(connection, assets, new)
+            await connection.execute(update(assets).where(_is_asset(tenant, asset)).values(values))
 
     async def delete_asset(self, tenant: str, asset: str) -> None:
         """Delete the wrapped keys of every generation: what was sealed under them opens nowhere any more."""
         async with self._database.write("asset", tenant, asset) as connection:
             await connection.execute(
-                update(assets).where(_is_asset(tenant, asset)).values(published=None, pace=None)
+                update(assets).where(_is_asset(tenant, asset)).values(published=None, pace=None, limits=None)
             )
             await connection.execute(delete(generations).where(_is_generation(tenant, asset)))
 

@@ -4,9 +4,10 @@ Here are the nodes and the log of revocations; wrapped keys are in `keys.store_k
 `keys.store_sessions`.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import Row, and_, bindparam, delete, func, or_, select, update
 
 from keys.database import Database
 from keys.migrations import upgrade
@@ -34,11 +35,43 @@ class NodeStore:
             known = (await connection.execute(query)).one()
             return bool(known.role == role and known.jwk == jwk)
 
+    async def rows(self) -> Sequence[Row[Any]]:
+        """name, role, jwk, enrolled and last_seen of every node, by name."""
+        async with self._database.read() as connection:
+            return (await connection.execute(select(nodes).order_by(nodes.c.name))).all()
+
+    async def role(self, name: str) -> str | None:
+        """The role of a node; None when there is none of this name."""
+        async with self._database.read() as connection:
+            return await connection.scalar(select(nodes.c.role).where(nodes.c.name == name))
+
+    async def seen(self, at: Mapping[str, float]) -> None:
+        """Note when nodes were seen; nobody is seen earlier than before."""
+        rows = [{"of": name, "at": at[name]} for name in sorted(at)]  # one order for all: no deadlock
+        if rows:
+            async with self._database.write() as connection:
+                await connection.execute(_SEEN, rows)
+
+    async def remove(self, name: str) -> None:
+        """Forget a node; fine when it is gone."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(nodes).where(nodes.c.name == name))
+
     async def all(self) -> list[tuple[str, str, dict[str, Any]]]:
         """(name, role, public JWK) of every node, by name."""
         query = select(nodes.c.name, nodes.c.role, nodes.c.jwk).order_by(nodes.c.name)
         async with self._database.read() as connection:
             return [(row.name, row.role, row.jwk) for row in await connection.execute(query)]
+
+
+_SEEN: Final = (
+    update(nodes)
+    .where(
+        nodes.c.name == bindparam("of"),
+        or_(nodes.c.last_seen.is_(None), nodes.c.last_seen < bindparam("at")),
+    )
+    .values(last_seen=bindparam("at"))
+)
 
 
 class RevocationStore:

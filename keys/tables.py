@@ -27,6 +27,7 @@ nodes: Final = Table(
     Column("role", String(16), nullable=False),
     Column("jwk", JSON, nullable=False),
     Column("enrolled", Double, nullable=False),
+    Column("last_seen", Double),  # when it last asked for something; written now and then
 )
 
 service_keys: Final = Table(  # the service's own keys, wrapped by the root key
@@ -56,6 +57,7 @@ assets: Final = Table(  # outlives its generations: a number is never given twic
     Column("last_generation", BigInteger, nullable=False),
     Column("published", BigInteger),  # the generation new sessions pin
     Column("pace", JSON),
+    Column("limits", JSON),
 )
 
 generations: Final = Table(

@@ -16,7 +16,7 @@ from keys.nodes import Node, verify_node
 from keys.problems import Problem
 
 AUDIENCE: Final = "origin"
-FRESH_S: Final = 30.0  # age at which the list is asked for again
+FRESH_S: Final = 5.0  # age at which the list is asked for again: a removed node is a stranger this soon
 EAGER_S: Final = 1.0  # shortest time between two askings
 KEPT_S: Final = 15 * 60.0  # age at which a list that cannot be renewed counts no more
 _LOG: Final = logging.getLogger(__name__)

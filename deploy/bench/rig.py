@@ -37,6 +37,7 @@ class Size:
     herd: int = 500
     idle: int = 500
     revoked: int = 100
+    refused: int = 2000  # of each kind, a round
     segments: tuple[tuple[str, int, int], ...] = (
         ("1.5 MB", 1_500_000, 48),
         ("6 MB", 6_000_000, 16),

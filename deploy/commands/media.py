@@ -18,9 +18,11 @@ from rich.progress import (
 from rich.table import Table
 
 from deploy import units
+from deploy.commands.limit import limit_options, set_limits
 from deploy.commands.operator import Operator
 from deploy.commands.options import data_option
 from deploy.commands.output import print_table
+from deploy.running import NotRunning
 from keys.problems import Problem
 
 PIECE: Final = 1 << 20
@@ -37,10 +39,18 @@ _UNFINISHED: Final = ("uploading", "queued", "ingesting")
     type=click.Choice(["original", "renditions", "both"]),
     help="Let viewers take away the file itself, an MP4 of each rendition, or both. [nothing]",
 )
+@limit_options
 @click.option("--wait/--no-wait", default=True, help="Wait until it is published. [wait]")
 @data_option
 def add(
-    files: tuple[Path, ...], asset: str | None, title: str, download: str | None, wait: bool, data: Path
+    files: tuple[Path, ...],
+    asset: str | None,
+    title: str,
+    download: str | None,
+    streams: int | str | None,
+    viewer_streams: int | str | None,
+    wait: bool,
+    data: Path,
 ) -> int:
     """Upload FILES to the running system and ingest them. Prints the asset of each, last on its line."""
     if asset and len(files) > 1:
@@ -50,6 +60,7 @@ def add(
     with Operator(data) as operator:
         for file in files:
             name = upload(operator, file, asset, title, download or "")
+            limit_new(operator, name, streams, viewer_streams)
             if wait:
                 ingest(operator, name)
             click.echo(name)
@@ -83,6 +94,23 @@ def upload(
             "POST", "/v1/uploads", params=query, content=body, headers=headers, timeout=3600
         )
     return str(answer["asset"])
+
+
+def limit_new(
+    operator: Operator, asset: str, streams: int | str | None, viewer_streams: int | str | None
+) -> None:
+    """Sets the limits that were given, before the asset can be published. Problem when that fails."""
+    if streams is None and viewer_streams is None:
+        return
+    try:
+        set_limits(operator, asset, streams=streams, viewer_streams=viewer_streams)
+    except (Problem, NotRunning) as error:
+        operator.origin("POST", f"/v1/assets/{asset}/cancel")  # rather none than one without its limits
+        raise Problem(
+            "unavailable",
+            f"{asset} was uploaded and not ingested: its limits could not be set ({error}). "
+            f"When keys answers, set them with `sluice limit {asset}` and retry it on the admin page.",
+        ) from error
 
 
 def ingest(operator: Operator, asset: str) -> dict[str, Any]:

@@ -57,11 +57,41 @@ func hide(key Key, text string) string { // a compact JWE: dir, A128GCM
 	return strings.Join([]string{header, "", b64.EncodeToString(nonce), b64.EncodeToString(sealed[:cut]), b64.EncodeToString(sealed[cut:])}, ".")
 }
 
+func number(text string, least int) int {
+	value, err := strconv.Atoi(text)
+	if err != nil || value < least || len(text) > 15 {
+		panic("a limit is a whole number from 1, speed from 16384, renew_s is seconds")
+	}
+	return value
+}
+
+func limits(option map[string]string) map[string]any {
+	found := map[string]any{}
+	for name, least := range map[string]int{"streams": 1, "opens": 1, "budget": 1, "speed": 16384} {
+		if text, given := option[name]; given {
+			found[name] = number(text, least)
+		}
+	}
+	if text, given := option["country"]; given {
+		if !matches(`^[A-Z]{2}(,[A-Z]{2}){0,59}$`, text) {
+			panic("country is up to 60 codes of two letters, such as DE,AT")
+		}
+		found["countries"] = strings.Split(text, ",")
+	}
+	if option["device"] != "yes" && option["device"] != "no" {
+		panic("device is yes or no")
+	}
+	if option["device"] == "yes" {
+		found["device"] = true
+	}
+	return found
+}
+
 func SignLink(key Key, edges []string, path string, options map[string]string) string {
-	option := map[string]string{"start_within": "7200", "session": "21600", "once": "no",
+	option := map[string]string{"start_within": "7200", "session": "21600", "once": "no", "device": "no", "renew_s": "60",
 		"id": b64.EncodeToString(random(16)), "now": strconv.FormatInt(time.Now().Unix(), 10)}
 	for name, value := range options {
-		if _, known := option[name]; !known && name != "viewer" && name != "network" {
+		if _, known := option[name]; !known && !matches(`^(viewer|network|streams|opens|budget|speed|country|renew)$`, name) {
 			panic("there is no option " + name)
 		}
 		option[name] = value
@@ -100,6 +130,16 @@ func SignLink(key Key, edges []string, path string, options map[string]string) s
 		if text, given := option[of]; given {
 			claims[name] = hide(key, text)
 		}
+	}
+	if limited := limits(option); len(limited) > 0 {
+		claims["limits"], claims["cdnicrit"] = limited, "limits"
+	}
+	if by, given := option["renew"]; given { // RFC 9246 §3
+		way := map[string]int{"cookie": 1, "redirect": 2}[by]
+		if way == 0 || !matches(`^/d/[^/]+/[^/]+$`, path) {
+			panic("renew is cookie or redirect, for a download")
+		}
+		claims["cdnistt"], claims["cdniets"], claims["cdnistd"] = way, number(option["renew_s"], 1), 3
 	}
 	text := part(map[string]any{"alg": "EdDSA", "kid": key.Kid, "typ": "JWT"}) + "." + part(claims)
 	private := ed25519.NewKeyFromSeed(must(b64.DecodeString(key.Jwk.D)))

@@ -4,7 +4,11 @@
 declare(strict_types=1);
 
 const EDGE = '~^https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]*)?$~D';
-const OPTIONS = ['start_within' => 7200, 'session' => 21600, 'viewer' => null, 'network' => null, 'once' => 'no', 'id' => null, 'now' => 0];
+const OPTIONS = [
+    'start_within' => 7200, 'session' => 21600, 'viewer' => null, 'network' => null, 'once' => 'no', 'id' => null, 'now' => 0,
+    'streams' => null, 'opens' => null, 'budget' => null, 'speed' => null, 'country' => null, 'device' => 'no',
+    'renew' => null, 'renew_s' => 60,
+];
 
 function b64url(string $data): string { return rtrim(strtr(base64_encode($data), '+/', '-_'), '='); }
 function from_b64url(string $text): string { return base64_decode(strtr($text, '-_', '+/')); }
@@ -18,8 +22,27 @@ function hide(array $key, string $text): string { // a compact JWE: dir, A128GCM
     $sealed = openssl_encrypt($text, 'aes-128-gcm', $secret, OPENSSL_RAW_DATA, $nonce, $tag, $header);
     return "$header.." . b64url($nonce) . '.' . b64url($sealed) . '.' . b64url($tag);
 }
-function seconds(int|string $value): int {
-    return preg_match('/^[1-9][0-9]{0,14}$/D', (string) $value) ? (int) $value : throw new InvalidArgumentException("$value is no number of seconds");
+function seconds(int|string $value, string $what = 'number of seconds'): int {
+    return preg_match('/^[1-9][0-9]{0,14}$/D', (string) $value) ? (int) $value : throw new InvalidArgumentException("$value is no $what");
+}
+function limits(array $option): array {
+    $found = [];
+    foreach (['streams', 'opens', 'budget', 'speed'] as $name) {
+        if ($option[$name] !== null) $found[$name] = seconds($option[$name], 'limit');
+    }
+    if (($found['speed'] ?? 16384) < 16384) throw new InvalidArgumentException('speed is from 16384 bytes a second');
+    if ($option['country'] !== null) {
+        if (!preg_match('/^[A-Z]{2}(,[A-Z]{2}){0,59}$/D', $option['country']))
+            throw new InvalidArgumentException('country is up to 60 codes of two letters, such as DE,AT');
+        $found['countries'] = explode(',', $option['country']);
+    }
+    if (!in_array($option['device'], ['yes', 'no'], true)) throw new InvalidArgumentException('device is yes or no');
+    return $option['device'] === 'yes' ? $found + ['device' => true] : $found;
+}
+function renewal(string $path, string $by, int|string $for): array { // RFC 9246 §3
+    if (!in_array($by, ['cookie', 'redirect'], true) || !preg_match('~^/d/[^/]+/[^/]+$~D', $path))
+        throw new InvalidArgumentException('renew is cookie or redirect, for a download');
+    return ['cdnistt' => $by === 'cookie' ? 1 : 2, 'cdniets' => seconds($for), 'cdnistd' => 3];
 }
 function quoted(string $text): string { return preg_replace('/[.\[\]]/', '\\\\$0', $text); }
 
@@ -42,6 +65,8 @@ function sign_link(array $key, array $edges, string $path, array $options = []):
     $claims[$option['once'] === 'yes' ? 'jti' : 'lid'] = $id;
     if ($option['viewer'] !== null) $claims['sub'] = hide($key, $option['viewer']);
     if ($option['network'] !== null) $claims['cdniip'] = hide($key, $option['network']);
+    if ($limits = limits($option)) $claims += ['limits' => $limits, 'cdnicrit' => 'limits'];
+    if ($option['renew'] !== null) $claims += renewal($path, $option['renew'], $option['renew_s']);
     $text = part(['alg' => 'EdDSA', 'kid' => $key['kid'], 'typ' => 'JWT']) . '.' . part($claims);
     $pair = sodium_crypto_sign_seed_keypair(from_b64url($key['jwk']['d']));
     $token = "$text." . b64url(sodium_crypto_sign_detached($text, sodium_crypto_sign_secretkey($pair)));

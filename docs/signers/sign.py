@@ -16,6 +16,7 @@ from urllib.parse import quote
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+LEAST = {"streams": 1, "opens": 1, "budget": 1, "speed": 16384}  # of each limit that is a number
 EDGE = r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]*)?"
 
 
@@ -39,9 +40,28 @@ def hide(key: dict, text: str) -> str:  # a compact JWE: dir, A128GCM
     return f"{header}..{b64url(nonce)}.{b64url(sealed[:-16])}.{b64url(sealed[-16:])}"
 
 
+def limits(country: str | None, device: bool, **numbers: int | None) -> dict:
+    found = {name: number for name, number in numbers.items() if number is not None}
+    if any(not LEAST[name] <= number < 10**15 for name, number in found.items()):
+        raise ValueError("streams, opens and budget are from 1, speed is from 16384")
+    if country is not None:
+        if not re.fullmatch("[A-Z]{2}(,[A-Z]{2}){0,59}", country):
+            raise ValueError("country is up to 60 codes of two letters, such as DE,AT")
+        found["countries"] = country.split(",")
+    return found | ({"device": True} if device else {})
+
+
+def renewal(path: str, by: str, seconds: int) -> dict:  # RFC 9246 §3
+    if by not in ("cookie", "redirect") or not re.fullmatch("/d/[^/]+/[^/]+", path) or seconds < 1:
+        raise ValueError("renew is cookie or redirect, for a download; renew_s is seconds")
+    return {"cdnistt": 1 if by == "cookie" else 2, "cdniets": seconds, "cdnistd": 3}
+
+
 def sign_link(
     key: dict, edges: list, path: str, start_within: int = 7200, session: int = 21600, once: bool = False,
     viewer: str | None = None, network: str | None = None, id: str | None = None, now: int = 0,
+    streams: int | None = None, opens: int | None = None, budget: int | None = None, speed: int | None = None,
+    country: str | None = None, device: bool = False, renew: str | None = None, renew_s: int = 60,
 ) -> str:  # fmt: skip
     now, id = now or int(time.time()), b64url(os.urandom(16)) if id is None else id
     if key["alg"] != "EdDSA" or not all(re.fullmatch(EDGE, edge) for edge in edges):
@@ -59,6 +79,9 @@ def sign_link(
     claims |= {
         name: hide(key, text) for name, text in (("sub", viewer), ("cdniip", network)) if text is not None
     }
+    if limited := limits(country, device, streams=streams, opens=opens, budget=budget, speed=speed):
+        claims |= {"limits": limited, "cdnicrit": "limits"}
+    claims |= {} if renew is None else renewal(path, renew, renew_s)
     text = f"{part({'alg': 'EdDSA', 'kid': key['kid'], 'typ': 'JWT'})}.{part(claims)}"
     private = Ed25519PrivateKey.from_private_bytes(from_b64url(key["jwk"]["d"]))
     token = f"{text}.{b64url(private.sign(text.encode()))}"
@@ -67,11 +90,12 @@ def sign_link(
 
 def yes(text: str) -> bool:
     if text not in ("yes", "no"):
-        raise ValueError("once is yes or no")
+        raise ValueError("once and device are yes or no")
     return text == "yes"
 
 
-READ = {"start_within": int, "session": int, "now": int, "once": yes}
+READ = {"start_within": int, "session": int, "now": int, "renew_s": int, "once": yes, "device": yes}
+READ |= dict.fromkeys(LEAST, int)
 
 if __name__ == "__main__":
     try:

@@ -26,8 +26,30 @@ module Sluice
     "#{header}..#{b64url(nonce)}.#{b64url(sealed)}.#{b64url(cipher.auth_tag)}"
   end
 
+  def self.limits(country, device, **numbers)
+    found = numbers.compact.transform_values { |number| Integer(number.to_s, 10) }
+    unless found.values.all? { |number| number.between?(1, 10**15 - 1) } && found.fetch(:speed, 16_384) >= 16_384
+      raise ArgumentError, "streams, opens and budget are from 1, speed is from 16384"
+    end
+    unless country.nil? || country.match?(/\A[A-Z]{2}(,[A-Z]{2}){0,59}\z/)
+      raise ArgumentError, "country is up to 60 codes of two letters, such as DE,AT"
+    end
+    raise ArgumentError, "device is yes or no" unless %w[yes no].include?(device)
+
+    found.merge({ countries: country&.split(","), device: device == "yes" || nil }.compact)
+  end
+
+  def self.renewal(path, by, seconds) # RFC 9246 §3
+    unless %w[cookie redirect].include?(by) && path.match?(%r{\A/d/[^/]+/[^/]+\z}) && Integer(seconds) >= 1
+      raise ArgumentError, "renew is cookie or redirect, for a download; renew_s is seconds"
+    end
+
+    { cdnistt: by == "cookie" ? 1 : 2, cdniets: Integer(seconds), cdnistd: 3 }
+  end
+
   def self.sign_link(key, edges, path, start_within: 7200, session: 21600, viewer: nil, network: nil, once: "no",
-                     id: b64url(OpenSSL::Random.random_bytes(16)), now: Time.now.to_i)
+                     id: b64url(OpenSSL::Random.random_bytes(16)), now: Time.now.to_i, streams: nil, opens: nil,
+                     budget: nil, speed: nil, country: nil, device: "no", renew: nil, renew_s: 60)
     now, start_within, session = [now, start_within, session].map { |seconds| Integer(seconds) }
     if key["alg"] != "EdDSA" || edges.empty? || !edges.all?(EDGE)
       raise ArgumentError, "the key is an Ed25519 one, an edge is like https://edge.example.org"
@@ -45,6 +67,9 @@ module Sluice
                cdniuc: "regex:#{hosts.one? ? hosts[0] : "(#{hosts.join("|")})"}#{pattern}" }
     claims[once == "yes" ? :jti : :lid] = id
     { sub: viewer, cdniip: network }.each { |name, text| claims[name] = hide(key, text) if text }
+    limited = limits(country, device, streams:, opens:, budget:, speed:)
+    claims.merge!(limits: limited, cdnicrit: "limits") unless limited.empty?
+    claims.merge!(renewal(path, renew, renew_s)) if renew
     text = "#{part({ alg: "EdDSA", kid: key["kid"], typ: "JWT" })}.#{part(claims)}"
     private_key = OpenSSL::PKey.read(ED25519 + from_b64url(key["jwk"]["d"]))
     edges[0] + path.sub(%r{\A/[^/]+}) { |first| "#{first};URISigningPackage=#{text}.#{b64url(private_key.sign(nil, text))}" }

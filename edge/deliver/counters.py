@@ -16,6 +16,7 @@ COUNTERS: Final[dict[str, str]] = {
     "downloads_left": "clients that left before their download was whole",
     "media_ms": "milliseconds of media handed out: of video, or of audio where there is no video",
     "sessions_opened": "links that opened a session, or found the one they had opened",
+    "sessions_scattered": "minutes in which a session was used from more than 3 networks",
     "opens_refused": "links refused with 503 because this edge was too busy for new sessions",
     "tokens_renewed": "tokens of downloads renewed while they were used",
     "leases": "session leases taken or renewed",

@@ -7,7 +7,7 @@ of what Redis must do. Redis goes by its own clock, so edges whose clocks differ
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from redis.exceptions import RedisError
 
@@ -88,7 +88,8 @@ class MemoryLimitStore:
         self._now = now
         self._limit = limit
         self._places: dict[str, dict[str, float]] = {}  # bucket → session → last heard
-        self._left: dict[str, tuple[str, float]] = {}  # bucket → who left last, and when
+        self._left: dict[tuple[str, str], float] = {}  # bucket and viewer → when he last left
+        self._gone: dict[tuple[str, str], None] = {}  # bucket and session: left, and not come again
         self._spent: dict[str, int] = {}  # link → bytes
         self._due: dict[str, float] = {}  # link → when its next byte may go out
 
@@ -96,22 +97,28 @@ class MemoryLimitStore:
         """As PlaceStore."""
         now = self._now()
         taken = {of: heard for of, heard in self._places.pop(bucket, {}).items() if heard > now - idle_s}
-        sure = sure and self._left.get(bucket, ("", now))[0] != sid
+        sure = sure and (bucket, sid) not in self._gone
         allowed = sure or sid in taken or len(taken) < most
         self._places[bucket] = taken | {sid: now} if allowed else taken
-        if len(self._places) > self._limit:
-            oldest = next(iter(self._places))
-            del self._places[oldest]
-            self._left.pop(oldest, None)
+        if allowed:
+            self._gone.pop((bucket, sid), None)
+        self._shorten(self._places)
         return allowed
 
-    async def leave(self, bucket: str, sid: str, every_s: float) -> None:
+    async def leave(self, bucket: str, sid: str, every_s: float, by: str) -> None:
         """As PlaceStore."""
         now = self._now()
         taken = self._places.get(bucket, {})
-        if sid in taken and now - self._left.get(bucket, ("", float("-inf")))[1] >= every_s:
-            self._left[bucket] = (sid, now)
+        if sid in taken and now - self._left.get((bucket, by), float("-inf")) >= every_s:
+            self._left[bucket, by] = now
+            self._gone[bucket, sid] = None
             del taken[sid]
+            self._shorten(self._left)
+            self._shorten(self._gone)
+
+    def _shorten(self, kept: dict[Any, Any]) -> None:
+        if len(kept) > self._limit:
+            del kept[next(iter(kept))]
 
     async def spend(self, link: str, size: int, budget: int, known: int, owed: int) -> tuple[bool, int]:
         """As MeterStore."""
@@ -142,12 +149,13 @@ class RedisLimitStore:
 
     async def take(self, bucket: str, sid: str, most: int, idle_s: float, *, sure: bool) -> bool:
         """As PlaceStore."""
-        keys = [f"{self._prefix}streams:{bucket}", f"{self._prefix}gone:{sid}"]
+        keys = [f"{self._prefix}streams:{bucket}", f"{self._prefix}gone:{bucket}:{sid}"]
         return bool(await self._run(_TAKE, keys, sid, most, str(idle_s), int(sure)))
 
-    async def leave(self, bucket: str, sid: str, every_s: float) -> None:
+    async def leave(self, bucket: str, sid: str, every_s: float, by: str) -> None:
         """As PlaceStore."""
-        keys = [f"{self._prefix}{name}" for name in (f"streams:{bucket}", f"left:{bucket}", f"gone:{sid}")]
+        names = (f"streams:{bucket}", f"left:{bucket}:{by}", f"gone:{bucket}:{sid}")
+        keys = [f"{self._prefix}{name}" for name in names]
         await self._run(_LEAVE, keys, sid, str(every_s))
 
     async def spend(self, link: str, size: int, budget: int, known: int, owed: int) -> tuple[bool, int]:

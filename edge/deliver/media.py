@@ -24,6 +24,7 @@ from edge.deliver.first_byte import SMALL, FirstByte
 from edge.deliver.headers import cache_status, common, unstored
 from edge.deliver.limits import LinkLimits
 from edge.deliver.needs import Library
+from edge.deliver.networks import Networks
 from edge.deliver.open import Opening
 from edge.deliver.path import Kind, Route
 from edge.deliver.playlist import Playlists
@@ -64,6 +65,7 @@ class Media:
         library: Library,
         activity: Activity,
         limits: LinkLimits,
+        networks: Networks,
         cors: Cors,
         *,
         node: str,
@@ -86,6 +88,7 @@ class Media:
         self._library = library
         self._activity = activity
         self._limits = limits
+        self._networks = networks
         self._cors = cors
         self._node = node
         self._common = common(secure=secure)
@@ -139,7 +142,8 @@ class Media:
         else:
             held = await self._authorizer.session(route, request.client)
         lease = held
-        if lease.limits is NO_LIMITS:
+        self._networks.note(lease.sid, request.client)
+        if lease.limits is NO_LIMITS and lease.asset_streams is None:
             return await self._serve(route, request, lease, receive, send, extra)
         return await self._limits.serve(
             lease, route, request, send, lambda send: self._serve(route, request, lease, receive, send, extra)

@@ -1,10 +1,12 @@
-"""A download's token that is renewed while it is used (RFC 9246 §3): by cookie, or by redirect.
+"""A token that is renewed while it is used (RFC 9246 §3), a download's so far: by cookie, or by redirect.
 
 Keys mints; the edge asks it after all checks have passed, and carries the new token to the client. With keys
 away the answer goes without one: what the token allows, it allows until its end.
 
     cookie      every answer sets the next token; the URL has none
     redirect    half-way to its end, a request is sent to the same URL with the next token in its query
+
+What lies under a path is not asked here: the token's claims and the canonical path are all it goes by.
 """
 
 import logging

@@ -1,11 +1,12 @@
-"""How many sessions of a viewer are in use at once, over all edges (SECURITY T2).
+"""How many sessions of a viewer, or of an asset, are in use at once, over all edges (SECURITY T2).
 
 Every request of a session is its heartbeat. The first takes a place of its viewer, or of its link where that
-names no viewer; those that follow keep it, and the control store is told of them every RENEW_S at most, so a
-request of a playing session costs nothing here. Where all places are taken the newcomer is refused, and who
-plays, plays on. A place is free again `idle_s` after the last request of its session, or when the player says
-that it stops. While the store is lost nobody who plays is refused and nobody new begins; afterwards
-each worker claims the places it knows to be taken.
+names no viewer (`BY_VIEWER`), and where its asset has a limit one of those (`BY_ASSET`); those that follow
+keep it, and the control store is told of them every RENEW_S at most, so a request of a playing session costs
+nothing here. Where all places are taken the newcomer is refused, and who plays, plays on. A place is free
+again `idle_s` after the last request of its session, or when the player says that it stops. While the store
+is lost nobody who plays is refused and nobody new begins; afterwards each worker claims the places it knows
+to be taken.
 """
 
 import asyncio
@@ -27,8 +28,30 @@ MOST: Final = 20_000  # sessions one worker knows of
 
 COUNTERS: Final[dict[str, str]] = {
     "streams_refused": "requests refused because their viewer has as many streams as he may",
+    "asset_streams_refused": "requests refused because their asset has as many streams as it may",
     "streams_store_lost": "times the control store did not answer about a stream",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What sessions are counted by."""
+
+    limit: str  # as a Problem names it
+    refused: str  # the counter of refusals
+    most: Callable[[Lease], int | None]  # places there are; None: no limit
+    bucket: Callable[[Lease], str]  # whose they are
+
+
+BY_VIEWER: Final = Counted(
+    "streams", "streams_refused", lambda lease: lease.limits.streams, lambda lease: lease.bucket
+)
+BY_ASSET: Final = Counted(
+    "asset",
+    "asset_streams_refused",
+    lambda lease: lease.asset_streams,
+    lambda lease: f"asset/{lease.tenant}/{lease.asset}",  # no viewer's: their names have no slash
+)
 
 
 class PlaceStore(Protocol):
@@ -41,8 +64,8 @@ class PlaceStore(Protocol):
         """
         ...
 
-    async def leave(self, bucket: str, sid: str, every_s: float) -> None:
-        """Gives a place back, unless somebody did so in this bucket within `every_s`."""
+    async def leave(self, bucket: str, sid: str, every_s: float, by: str) -> None:
+        """Gives a place of `bucket` back, unless the same viewer (`by`) did so there within `every_s`."""
         ...
 
 
@@ -62,6 +85,7 @@ class Streams:
         store: PlaceStore,
         *,
         clock: Callable[[], float],
+        counted: Counted = BY_VIEWER,
         count: Count = ignore,
         idle_s: float = IDLE_S,
         renew_s: float = RENEW_S,
@@ -69,6 +93,7 @@ class Streams:
     ) -> None:
         self._store = store
         self._clock = clock
+        self._counted = counted
         self._count = count
         self._idle_s = idle_s
         self._renew_s = renew_s
@@ -81,15 +106,17 @@ class Streams:
 
         `begins`: it is what a player asks for first; without the store that is refused as unavailable.
         """
-        if lease.limits.streams is None:
+        most = self._counted.most(lease)
+        if most is None:
             return
-        place = self._places.get(lease.sid) or _Place(lease.bucket, lease.limits.streams)
+        place = self._places.get(lease.sid) or _Place(self._counted.bucket(lease), most)
         if self._clock() - place.kept < self._renew_s:
             return
+        place.most = most
         if not await self._keep(lease.sid, place, begins=begins and math.isinf(place.kept)):
-            self._count("streams_refused", 1)
+            self._count(self._counted.refused, 1)
             detail = f"{place.most} streams are in use"
-            raise Problem("limit", limit="streams", detail=detail)
+            raise Problem("limit", limit=self._counted.limit, detail=detail)
 
     @contextmanager
     def under_way(self, lease: Lease) -> Iterator[None]:
@@ -107,9 +134,10 @@ class Streams:
     async def leave(self, lease: Lease) -> None:
         """The player says that it stops."""
         self._places.pop(lease.sid, None)
-        if lease.limits.streams is not None and self._clock() >= self._ask_again_at:
+        if self._counted.most(lease) is not None and self._clock() >= self._ask_again_at:
             try:
-                await self._store.leave(lease.bucket, lease.sid, LEAVES_EVERY_S)
+                bucket = self._counted.bucket(lease)
+                await self._store.leave(bucket, lease.sid, LEAVES_EVERY_S, lease.bucket)
             except StoreLost:
                 self._lost()
 

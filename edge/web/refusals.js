@@ -7,6 +7,7 @@ const SENTENCES = {
   "limit:once": ["This link was good for one opening, and has been opened.", "Ask the site that gave it to you for a new one.", false],
   "limit:opens": ["This link was opened too often within a minute.", "Wait a moment, then try again.", true],
   "limit:streams": ["This is playing on as many devices as it may.", "Stop one of them, wait half a minute, then try again.", true],
+  "limit:asset": ["As many people are watching this as may at once.", "Wait a while, then try again.", true],
   "limit:budget": ["This link has delivered as much as it may.", "Ask the site that gave it to you for a new one.", false],
   "limit:device": ["This link is good only in the browser that opened it first.", "Open it there, or ask for a new one.", false],
   "limit:country": ["This link is not good in the country you are in.", "Ask the site that gave it to you.", false],

@@ -28,6 +28,7 @@ TINY = Size(
     herd=10,
     idle=5,
     revoked=3,
+    refused=20,
     segments=(("0.3 MB", 300_000, 4), ("1.2 MB", 1_200_000, 4)),
 )
 

@@ -221,6 +221,7 @@ class MemoryKeys:
     session_s: int = 3600
     network: str | None = None
     limits: link_limits.Limits = link_limits.NO_LIMITS
+    asset_streams: int | None = None
     down: bool = False
     refuse: Problem | None = None
     entries: list[Entry] = field(default_factory=list)
@@ -311,7 +312,7 @@ class MemoryKeys:
         return Lease(
             sid, TENANT, asset, GENERATION, root, bytes(32), ends, now + self.lease_s, self.network,
             "bucket", self.site.iss, self.site.kid, "link-1", "viewer-1", Pace(), now,
-            self.limits, self.cookie, now, self.own.kid,
+            self.limits, self.cookie, now, self.own.kid, self.asset_streams,
         )  # fmt: skip
 
     def revoke(self, kind: str, value: str, until: float | None = None) -> None:

@@ -209,6 +209,47 @@ async def test_t19_redis_and_the_blob_store_show_sealed_bytes_only(captured: Cap
         Sealer(stored.key, "default", asset, 1, "720p", "0.m4s").open(0, altered)
 
 
+async def test_t19_an_edge_that_is_removed_is_a_stranger_to_keys_and_origin_within_seconds(
+    captured: Captured,
+) -> None:
+    asset, system = asset_of(captured), captured.system
+    name = f"other-edge-{secrets.token_hex(2)}"
+    node = NodeIdentity.load_or_create(system.data.parent / f"{name}.json", name, "edge")
+    blob = f"{system.direct('origin')}/v1/blobs/{asset}/1/720p/0.m4s"
+
+    async def origin_says(status: int) -> None:
+        async def says() -> bool:
+            headers = {"authorization": f"Bearer {node.bearer('origin', time.time())}"}
+            return (await captured.http.get(blob, headers=headers)).status_code == status
+
+        await eventually(says, within_s=10)
+
+    async with KeysClient(system.direct("keys"), node_credential(node, time.time)) as keys:
+        await keys.enrol(node, captured.join_token)
+        assert (await keys.lease(captured.token, captured.uri(asset))).asset == asset
+        await origin_says(200)
+        listed = system.sluice("nodes").stdout
+        assert name in listed and NAME in listed
+
+        told = system.sluice("nodes", "--remove", name, "--yes")
+        assert told.returncode == 0, told.stderr
+        with pytest.raises(Problem, match="unauthenticated"):
+            await keys.lease(captured.token, captured.uri(asset))
+        await origin_says(401)
+        with pytest.raises(Problem, match="unauthenticated"):
+            await keys.enrol(node, captured.join_token)
+        assert name not in system.sluice("nodes").stdout
+        assert system.sluice("nodes", "--remove", name, "--yes").returncode == 1
+
+        answer = await captured.viewer.get(captured.viewer.segment_url("720p", 0))
+        assert answer.status_code == 200, "other edges serve on"
+        anew = (system.data / "secrets" / "join-token").read_text().strip()
+        await keys.enrol(node, anew)
+        assert (await keys.lease(captured.token, captured.uri(asset))).asset == asset
+        await origin_says(200)
+        assert system.sluice("nodes", "--remove", name, "--yes").returncode == 0
+
+
 async def test_t19_an_origin_has_no_asset_key_no_session_and_plays_nothing(captured: Captured) -> None:
     asset, system = asset_of(captured), captured.system
     node = NodeIdentity.load_or_create(system.data / "origin" / "node.json", "sluice-origin", "origin")

@@ -2,12 +2,14 @@
 
 import json
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.support.browser import chromium
 from tests.support.eventually import eventually
+from tests.support.films import make_film
 from tests.support.system import System
 from tests.support.viewer import Viewer
 from tests.support.watching import Watching
@@ -40,6 +42,48 @@ async def test_t2_of_three_parallel_uses_at_a_limit_of_two_the_third_is_refused(
         await uses[0].client.post(str(httpx.URL(uses[0].url).join("leave")))
         assert (await uses[2].open()).status_code == 200
         assert (await uses[0].get(uses[0].segment_url(rendition, 0))).status_code == 403
+
+
+async def test_t2_an_asset_is_watched_by_as_many_as_its_operator_says(system: System, film: str) -> None:
+    told = system.sluice("limit", film, "--streams", "2", "--viewer-streams", "1")
+    assert told.returncode == 0, told.stderr
+    try:
+        async with AsyncExitStack() as stack:
+            links = [system.link(film, "--viewer", name) for name in ("anna", "anna", "berta", "carla")]
+            uses = [
+                await stack.enter_async_context(Viewer(link, from_network(160 + n)))
+                for n, link in enumerate(links)
+            ]
+            answers = [await use.open() for use in uses]
+            assert [answer.status_code for answer in answers] == [200, 403, 200, 403]
+            assert [answers[n].json()["limit"] for n in (1, 3)] == ["streams", "asset"]
+            await uses[0].client.post(str(httpx.URL(uses[0].url).join("leave")))
+            assert (await uses[3].open()).status_code == 200
+            shown = system.sluice("limit", film)
+            assert [line.split()[:2] for line in shown.stdout.splitlines()[1:]] == [
+                ["streams", "2"],
+                ["viewer-streams", "1"],
+            ]
+    finally:
+        told = system.sluice("limit", film, "--streams", "none", "--viewer-streams", "none")
+        assert told.returncode == 0, told.stderr
+    assert system.sluice("limit", film, "--streams", "0").returncode == 2
+    assert system.sluice("limit", "no-such-film", "--streams", "1").returncode == 1
+
+
+async def test_an_asset_is_limited_from_its_first_session_on(system: System, tmp_path: Path) -> None:
+    file = make_film(tmp_path / "few.mp4", seconds=4, size="320x180", audio=False)
+    few = system.add(file, "few", "--streams", "1", "--viewer-streams", "7")
+    try:
+        shown = [line.split()[:2] for line in system.sluice("limit", few).stdout.splitlines()[1:]]
+        assert shown == [["streams", "1"], ["viewer-streams", "7"]]
+        links = [system.link(few, "--viewer", name) for name in ("anna", "berta")]
+        async with Viewer(links[0]) as first, Viewer(links[1], from_network(170)) as second:
+            assert (await first.open()).status_code == 200
+            assert (await second.open()).json()["limit"] == "asset"
+    finally:
+        assert system.sluice("rm", few, "--yes").returncode == 0
+    assert "limit" in system.sluice("add", str(file), "--streams", "many").stderr
 
 
 async def test_a_link_opens_as_often_in_a_minute_as_it_says(system: System, film: str) -> None:

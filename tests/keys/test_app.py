@@ -53,7 +53,7 @@ def admin(secrets: Secrets) -> Headers:
 
 async def enrolled(service: KeysService, folder: Path, role: str, now: float) -> Headers:
     node = NodeIdentity.load_or_create(folder / f"{role}.json", f"{role}-1", role)
-    await service.enrol(node.name, node.role, node.public_jwk())
+    await service.roster.enrol(node.name, node.role, node.public_jwk())
     return bearer(node.bearer("keys", now))
 
 
@@ -128,7 +128,7 @@ async def test_enrol_trust_generation_publish_sign_open_lease_revoke_feed(
     assert set(lease.json()) == {
         "sid", "tenant", "asset", "generation", "srk", "sk", "expires", "lease_expires", "network",
         "bucket", "iss", "kid", "lid", "viewer", "pace", "now", "limits", "cookie",
-        "opened", "token_kid",
+        "opened", "token_kid", "asset_streams",
     }  # fmt: skip
     assert lease.json()["sk"] == made.json()["storage_key"]
 
@@ -170,6 +170,10 @@ TABLE = [
     ("POST", "/v1/generations", {"origin"}),
     ("POST", "/v1/generations/film/1/publish", {"origin"}),
     ("DELETE", "/v1/assets/film", {"origin", "admin"}),
+    ("GET", "/v1/nodes", {"admin"}),
+    ("DELETE", "/v1/nodes/edge-9", {"admin"}),
+    ("GET", "/v1/assets/film/limits", {"admin"}),
+    ("PATCH", "/v1/assets/film/limits", {"admin"}),
 ]
 
 

@@ -35,7 +35,7 @@ async def captured(
     for asset in ("film", "other"):
         await service.publish(asset, (await service.new_generation(asset)).generation, None)
     node = NodeIdentity.load_or_create(tmp_path / "edge.json", "edge-1", "edge")
-    await service.enrol(node.name, node.role, node.public_jwk())
+    await service.roster.enrol(node.name, node.role, node.public_jwk())
     headers = {"authorization": f"Bearer {node.bearer('keys', clock.now)}"}
     url = await serve(service)
     async with httpx.AsyncClient(base_url=url, headers=headers, transport=AiohttpTransport()) as http:
@@ -110,6 +110,27 @@ async def test_t19_it_prolongs_no_session_and_opens_no_used_link(
     assert (answer.status_code, answer.json()["code"]) == (403, "expired")
     again = {"token": once, "uri": FILE, "client_ip": "10.0.0.1"}
     assert (await captured.post("/v1/sessions", json=again)).json()["code"] == "limit"
+
+
+async def test_t19_once_its_node_is_removed_it_gets_nothing_more(
+    captured: httpx.AsyncClient, service: KeysService, secrets: Secrets, clock: Clock
+) -> None:
+    token = await opened(captured, link(secrets, clock))
+    lent = await captured.post("/v1/leases", json={"session_token": token, "uri": FILM})
+    await service.roster.remove("edge-1")
+    body = {"session_token": token, "token": link(secrets, clock), "uri": FILM, "client_ip": "192.0.2.7"}
+    for method, path in (
+        ("POST", "/v1/leases"),
+        ("POST", "/v1/renewals"),
+        ("POST", "/v1/sessions"),
+        ("POST", "/v1/activity"),
+        ("GET", "/v1/revocations"),
+        ("GET", "/v1/trust"),
+        ("GET", "/v1/regions/default/keys"),
+    ):
+        answer = await captured.request(method, path, json=body if method == "POST" else None)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), path
+    assert lent.json()["lease_expires"] <= clock.now + 15 * 60, "what it holds ends by itself"
 
 
 async def test_t19_it_does_not_undo_a_revocation(

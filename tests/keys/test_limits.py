@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys import Limits, SigningKey, sign_url
+from keys.asset_limits import NO_ASSET_LIMITS, AssetLimits
 from keys.claims import BAD_CRITICAL, Refused
 from keys.container import split_token
-from keys.leases import OpenedSession
+from keys.leases import Lease, OpenedSession
 from keys.limits import MOST, NO_LIMITS, SLOWEST
 from keys.names import b64url_decode
 from keys.problems import Problem
@@ -102,6 +103,72 @@ def test_who_does_not_know_limits_must_refuse_a_link_that_has_some() -> None:
 
     assert claims(Limits(streams=1))["cdnicrit"] == "limits"
     assert {"limits", "cdnicrit"}.isdisjoint(claims(NO_LIMITS).keys() | claims(None).keys())
+
+
+# ---- of an asset
+
+
+async def leased(service: KeysService, secrets: Secrets, clock: "Clock", **how: Any) -> Lease:
+    token = split_token(sign_url(FILM, secrets.issuer, now=clock.now, **how))[1]
+    session = await service.open_session(token, FILM, "198.51.100.7", "edge-1")
+    return await service.lease(session.session_token, f"{EDGE}/v/film/aes/main.m3u8")
+
+
+@pytest.mark.parametrize(
+    ("link", "asset", "site", "counts"),
+    [(None, 2, 3, 2), (1, 2, 3, 1), (5, 2, 3, 2), (None, None, 3, 3), (4, None, 3, 4), (None, 4, 0, 4)],
+)
+async def test_of_the_streams_a_link_and_its_asset_allow_the_smaller_number_counts(
+    stores: Stores,
+    secrets: Secrets,
+    clock: "Clock",
+    link: int | None,
+    asset: int | None,
+    site: int,
+    counts: int,
+) -> None:
+    service = await KeysService.start(stores, secrets, hosts=[EDGE], rules=Rules(streams=site), now=clock)
+    made = await service.new_generation("film")
+    await service.publish("film", made.generation, None)
+    await service.asset_limits.change("film", {"viewer_streams": asset})
+    lease = await leased(service, secrets, clock, limits=Limits(streams=link))
+    assert (lease.limits.streams, lease.asset_streams) == (counts, None)
+    assert Lease.from_json(lease.to_json()) == lease
+
+
+async def test_limits_of_an_asset_are_set_before_it_is_published_or_later_and_go_with_it(
+    any_stores: Stores, secrets: Secrets, clock: "Clock"
+) -> None:
+    service = await KeysService.start(any_stores, secrets, hosts=[EDGE], now=clock)
+    limits = service.asset_limits
+    assert await limits.get("film") == NO_ASSET_LIMITS
+    assert await limits.change("film", {"streams": 40}) == AssetLimits(streams=40)
+    made = await service.new_generation("film")
+    assert made.generation == 1
+    await service.publish("film", made.generation, None)
+    assert (await leased(service, secrets, clock)).asset_streams == 40
+    both = AssetLimits(streams=40, viewer_streams=2)
+    assert await limits.change("film", {"viewer_streams": 2}) == both
+    later = await service.new_generation("film")
+    await service.publish("film", later.generation, None)
+    assert await limits.get("film") == both, "of the asset, not of a generation"
+    assert await limits.change("film", {"streams": None}) == AssetLimits(viewer_streams=2)
+    await service.delete_asset("film")
+    assert await limits.get("film") == NO_ASSET_LIMITS
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"streams": 0}, {"streams": "2"}, {"streams": True}, {"viewer_streams": 1.5}, {"speed": 5}]
+)
+async def test_what_is_no_limit_of_an_asset_is_refused_and_changes_nothing(
+    service: KeysService, wrong: dict[str, Any]
+) -> None:
+    await service.asset_limits.change("film", {"streams": 3})
+    with pytest.raises(Problem, match="bad_request"):
+        await service.asset_limits.change("film", wrong)
+    with pytest.raises(Problem, match="bad_request"):
+        await service.asset_limits.change("../film", {"streams": 3})
+    assert await service.asset_limits.get("film") == AssetLimits(streams=3)
 
 
 # ---- bound to a browser, to countries

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from keys import SigningKey, sign_url
-from keys.container import split_token
+from keys.container import hash_container, quote, split_token
 from keys.names import b64url_decode
 from keys.problems import Problem
 from keys.renewal import COOKIE, REDIRECT, Renewal, cookie, cookie_tokens
@@ -124,3 +124,24 @@ async def test_t4_t19_no_edge_renews_what_was_taken_back_nor_what_is_not_to_be_r
     assert counted.count("keys_renewals") == 1
     await service.revoker.revoke("viewer", "anna")
     assert await refused(service, token) == "revoked"
+
+
+async def test_renewal_follows_the_tokens_own_uris_whatever_kind_of_path_they_are(
+    service: KeysService, secrets: Secrets, clock: Clock, film: None
+) -> None:
+    """A prefix of paths, or the hash of one URI: what the token allows it is renewed for, and stays."""
+    first = claims_of(await opened(service, secrets, clock, renew="cookie", renew_s=30))
+    page, other = f"{EDGE}/z/site/a/1.html", f"{EDGE}/z/other/1.html"
+    ring = service._opener.rings.sessions.active(clock.now)
+    for container, inside, outside in (
+        (f"regex:{quote(EDGE)}/z/site/.*", (page, f"{EDGE}/z/site/b?c=1"), other),
+        (hash_container(page), (page,), f"{EDGE}/z/site/b"),
+    ):
+        token = ring.sign({**first, "exp": int(clock.now) + 30, "cdniuc": container, "cdnistd": 2})
+        for uri in inside:
+            clock.advance(10)
+            token = (await service.renew(token, uri)).session_token
+            said = claims_of(token)
+            assert (said["cdniuc"], said["cdnistd"], said["sid"]) == (container, 2, first["sid"])
+            assert said["exp"] == int(clock.now) + 30
+        assert await refused(service, token, outside) == "forbidden"

@@ -499,7 +499,7 @@ async def test_live_sessions_are_listed_with_what_edges_saw(
 
 async def test_trust_names_packagers_and_nodes(service: KeysService, clock: Clock) -> None:
     jwk = {name: SigningKey.generate("n").public_jwk()[name] for name in ("kty", "crv", "x")}
-    await service.enrol("origin-1", "origin", jwk)
+    await service.roster.enrol("origin-1", "origin", jwk)
     trust = await service.trust()
     assert [node["name"] for node in trust["nodes"]] == ["origin-1"]
     assert trust["packagers"][0]["x"] == jwk["x"]
@@ -523,7 +523,7 @@ async def test_a_node_that_cannot_be_one_is_refused(
     service: KeysService, name: str, role: str, jwk: dict[str, Any] | None
 ) -> None:
     with pytest.raises(Problem) as caught:
-        await service.enrol(name, role, jwk or SigningKey.generate("n").public_jwk())
+        await service.roster.enrol(name, role, jwk or SigningKey.generate("n").public_jwk())
     assert caught.value.code == "bad_request"
 
 

@@ -48,6 +48,16 @@ async def test_the_list_is_asked_for_once_while_it_is_fresh(edge: NodeIdentity) 
     assert keys.asked == 2
 
 
+async def test_t19_a_removed_node_is_a_stranger_within_seconds(edge: NodeIdentity) -> None:
+    keys, clock = Keys([row(edge)]), [0.0]
+    nodes = NodeDirectory(keys.trust, now=lambda: 5000.0, clock=lambda: clock[0])
+    await nodes.check(f"Bearer {edge.bearer('origin', 5000)}")
+    keys.rows = []
+    clock[0] = 10.0
+    with pytest.raises(Problem, match="unauthenticated"):
+        await nodes.check(f"Bearer {edge.bearer('origin', 5000)}")
+
+
 async def test_strangers_cannot_make_it_ask_often(edge: NodeIdentity) -> None:
     keys, clock = Keys([]), [0.0]
     nodes = NodeDirectory(keys.trust, now=lambda: 5000.0, clock=lambda: clock[0])

@@ -129,6 +129,19 @@ REFUSED: list[tuple[str, str, dict[str, object]]] = [
     (EDGE, FILM, {"id": ""}),
     (EDGE, FILM, {"viewer": ""}),
     (EDGE, FILM, {"network": ""}),
+    (EDGE, FILM, {"streams": 0}),
+    (EDGE, FILM, {"budget": "20G"}),
+    (EDGE, FILM, {"speed": 16383}),
+    (EDGE, FILM, {"opens": ""}),
+    (EDGE, FILM, {"country": "de"}),
+    (EDGE, FILM, {"country": "DE,"}),
+    (EDGE, FILM, {"country": ""}),
+    (EDGE, FILM, {"device": "maybe"}),
+    (EDGE, FILM, {"renew": "cookie"}),
+    (EDGE, "/d/film/", {"renew": "cookie"}),
+    (EDGE, "/d/film/a/b.mp4", {"renew": "redirect"}),
+    (EDGE, "/d/film/film.mp4", {"renew": "header"}),
+    (EDGE, "/d/film/film.mp4", {"renew": "cookie", "renew_s": 0}),
 ]
 
 

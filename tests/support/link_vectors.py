@@ -11,6 +11,7 @@ from unittest import mock
 
 from keys.cipher import seal_claim
 from keys.container import canonical_uri, split_token
+from keys.limits import Limits
 from keys.names import b64url, b64url_decode
 from keys.signing import SigningKey, insert_token, sign_url
 from tests.support.forge import NOW, SITE, SITE_P256, URI, fixed, raw_signature
@@ -43,6 +44,14 @@ LINKS: Final[list[tuple[str, str, list[str], str, str, Vector, list[str], list[s
     ("a viewer beyond ASCII", "site", [EDGE], FILM, FILM,
      {"viewer": "Zoë O'Brien \"7\" <žlutý> 日本 😀 %41+&;=/\\"}, [URI], []),
     ("from one network", "site", [EDGE], FILM, FILM, {"network": "192.0.2.0/24"}, [URI], []),
+    ("limits", "site", [EDGE], FILM, FILM,
+     {"streams": 2, "opens": 5, "budget": 20_000_000_000, "speed": 16384, "country": "DE,AT", "device": True},
+     [URI], []),
+    ("one limit", "site", [EDGE], FILM, FILM, {"country": "CH"}, [URI], []),
+    ("renewed by cookie", "site", [EDGE], "/d/film/film.mp4", "/d/film/film.mp4", {"renew": "cookie"},
+     [f"{EDGE}/d/film/film.mp4"], []),
+    ("renewed by redirect, under limits", "site", [EDGE], "/d/film/film.mp4", "/d/film/film.mp4",
+     {"renew": "redirect", "renew_s": 15, "budget": 1, "viewer": "anna"}, [f"{EDGE}/d/film/film.mp4"], []),
     ("everything at once", "site", [EDGE, OTHER_EDGE], FILM, FILM,
      {"start_within": 1, "session": 43200, "once": True, "viewer": "anna", "network": "2001:db8::/32"},
      [URI], []),
@@ -70,6 +79,16 @@ LINKS: Final[list[tuple[str, str, list[str], str, str, Vector, list[str], list[s
 ]  # fmt: skip
 
 
+LIMITS: Final = ("streams", "opens", "budget", "speed", "country", "device")
+
+
+def limits_of(options: Vector) -> Limits:
+    """The limits among a vector's options."""
+    found = {name: value for name, value in options.items() if name in LIMITS}
+    countries = tuple(found.pop("country", "").split(",")) if "country" in found else ()
+    return Limits(**found, countries=countries)
+
+
 def issuer_file(key: SigningKey) -> Vector:
     """The content of the key file, as a site has it."""
     found: Vector = json.loads(key.to_json())
@@ -86,7 +105,8 @@ def link(
     with mock.patch("keys.cipher.os.urandom", lambda length: next(nonces).to_bytes(length, "big")):
         url = sign_url(
             edges[0] + place, key, hosts=edges[1:], link_id=link_id, now=NOW,
-            **{how.get(option, option): value for option, value in options.items()},
+            limits=limits_of(options),
+            **{how.get(option, option): value for option, value in options.items() if option not in LIMITS},
         )  # fmt: skip
     text = split_token(url)[1].rpartition(".")[0]
     made = f"{text}.{b64url(raw_signature(key, text))}"

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from deploy.bench.jobs import crowd, herd, idle, layers, overload, plain, revoke, segments, small
+from deploy.bench.jobs import crowd, herd, idle, layers, overload, plain, refused, revoke, segments, small
 from deploy.bench.rig import Rig
 from deploy.bench.rows import Row
 
@@ -15,6 +15,7 @@ JOBS: Final[dict[str, Callable[[Rig], Awaitable[list[Row]]]]] = {
     "herd": herd.run,
     "idle": idle.run,
     "revoke": revoke.run,
+    "refused": refused.run,
     "layers": layers.run,
     "overload": overload.run,
 }

@@ -100,6 +100,20 @@ async def test_a_short_lease_is_stretched_while_keys_is_away() -> None:
     assert await worker.get() == SID
 
 
+async def test_t19_the_leases_of_a_node_that_was_removed_end_within_a_quarter_of_an_hour() -> None:
+    worker = Worker()
+    await worker.get()
+    worker.keys.refuse = Problem("unauthenticated", "Unauthenticated.")
+    removed_at = worker.clock.at
+    while worker.clock.at < removed_at + 15 * 60 - 5:
+        worker.clock.at += 5
+        await worker.leases.renew()
+        await worker.get()
+    worker.clock.at += 5
+    with pytest.raises(Problem):
+        await worker.get()
+
+
 async def test_when_keys_is_back_the_lease_is_renewed() -> None:
     worker = Worker()
     await worker.get()

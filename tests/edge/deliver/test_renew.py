@@ -7,6 +7,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from edge.deliver.path import Kind, Route
+from edge.deliver.patience import Patience
+from edge.deliver.renew import Renewals
 from keys.renewal import COOKIE, REDIRECT, Renewal
 from keys.tokens import Trust, verify
 from tests.edge.parts import FILES, MemoryKeys, World, file_bytes, world
@@ -123,3 +126,41 @@ async def test_a_link_under_another_name_leads_to_a_session_under_that_name(web:
             assert answer.status_code == 200, link
             sent = answer.history[0].headers
             assert f"{name}=" in sent["location"] + sent.get("set-cookie", "")
+
+
+@pytest.mark.parametrize(("depth", "bound"), [(0, "/"), (2, "/z/site"), (3, "/z/site/a"), (5, None)])
+async def test_a_cookie_for_a_prefix_of_paths_is_bound_to_it_and_a_redirect_stays_at_its_path(
+    depth: int, bound: str | None
+) -> None:
+    """Nothing here knows what lies under a path: it goes by the token's claims and the canonical path."""
+    keys = MemoryKeys(edges=("http://edge.test",))
+
+    class Claims:
+        """An authorizer that has checked all there is to check."""
+
+        def uri(self, route: Route) -> str:
+            return f"http://edge.test{route.path}"
+
+        async def claims(self, route: Route) -> object:
+            trust = Trust.from_json(await keys.trust())
+            return verify(route.token, uri=self.uri(route), trust=trust, now=time.time())
+
+    renewals = Renewals(
+        Claims(),  # type: ignore[arg-type]
+        keys,
+        Patience(),
+        secure=False,
+        now=time.time,
+    )
+
+    def route(by: int) -> Route:
+        renewal = Renewal(by, 40, depth)
+        token = keys.session_token(bytes(16), ends_in=15, paths="/z/site/.*", renewal=renewal)
+        return Route(Kind.DOWNLOAD, "/z/site/a/1.html", token, "film")
+
+    fields = await renewals.headers(route(COOKIE))
+    assert [value.split(b"; ")[1] for _, value in fields] == ([f"Path={bound}".encode()] if bound else [])
+    answer = await renewals.redirect(route(REDIRECT))
+    assert answer is not None
+    location = dict(answer.headers)[b"location"].decode()
+    assert location.startswith("/z/site/a/1.html?URISigningPackage=")

@@ -58,11 +58,23 @@ async def test_a_place_nobody_kept_is_free_again(connect_limits: Connect) -> Non
 async def test_a_place_given_back_is_free_at_once_but_not_by_turns(connect_limits: Connect) -> None:
     store = connect_limits()
     assert await store.take("anna", "a", 1, 60, sure=False)
-    await store.leave("anna", "a", 60)
+    await store.leave("anna", "a", 60, "anna")
     assert await store.take("anna", "b", 1, 60, sure=False)
     assert not await store.take("anna", "a", 1, 60, sure=True), "who left has no claim"
-    await store.leave("anna", "b", 60)
+    await store.leave("anna", "b", 60, "anna")
     assert not await store.take("anna", "c", 1, 60, sure=False), "so soon after the last, nobody leaves"
+
+
+async def test_of_an_asset_each_viewer_may_give_a_place_back(connect_limits: Connect) -> None:
+    store = connect_limits()
+    for sid in ("a", "b"):
+        assert await store.take("asset/film", sid, 2, 60, sure=False)
+    await store.leave("asset/film", "a", 60, "anna")
+    await store.leave("asset/film", "b", 60, "berta")
+    for sid in ("a", "b"):
+        assert await store.take("asset/film", sid, 2, 60, sure=True)
+    await store.leave("asset/film", "a", 60, "anna")
+    assert not await store.take("asset/film", "c", 2, 60, sure=False), "not by turns"
 
 
 async def test_who_surely_has_a_place_keeps_it_in_a_store_that_forgot(connect_limits: Connect) -> None:
@@ -74,7 +86,7 @@ async def test_who_surely_has_a_place_keeps_it_in_a_store_that_forgot(connect_li
 async def test_f34_every_count_of_a_limit_has_an_end(control: Server) -> None:
     store = RedisLimitStore(control.url, timeout_s=5)
     await store.take("anna", "a", 1, 60, sure=False)
-    await store.leave("anna", "a", 10)
+    await store.leave("anna", "a", 10, "anna")
     await store.take("anna", "b", 1, 60, sure=False)
     await store.spend("link", 5, 10, 0, 0)
     await store.turn("link", 5, 10**6)
@@ -100,9 +112,9 @@ class Fragile:
         self._ask()
         return await self.store.take(bucket, sid, most, idle_s, sure=sure)
 
-    async def leave(self, bucket: str, sid: str, every_s: float) -> None:
+    async def leave(self, bucket: str, sid: str, every_s: float, by: str) -> None:
         self._ask()
-        await self.store.leave(bucket, sid, every_s)
+        await self.store.leave(bucket, sid, every_s, by)
 
     def _ask(self) -> None:
         self.asked += 1
@@ -238,6 +250,35 @@ async def test_t2_the_edge_refuses_the_newest_with_the_limit_named_and_plays_the
     for path in (SEGMENT, "720p/key/0", "720p/init.mp4", "720p/index.m3u8"):
         found = [(await client.get(base + path)).status_code for base in bases]
         assert found == [200, 200, 403], path
+
+
+async def test_t2_an_asset_plays_in_as_many_sessions_as_it_may_whoever_asks(
+    edge: World, client: httpx.AsyncClient
+) -> None:
+    edge.keys.asset_streams = 2
+    bases = [edge.session(bytes([n] * 16)) for n in range(3)]
+    answers = [await client.get(base + "main.m3u8") for base in bases]
+    assert [answer.status_code for answer in answers] == [200, 200, 403]
+    told = answers[2].json()
+    assert (told["code"], told["limit"]) == ("limit", "asset")
+    assert "As many people" in told["message"]
+    assert edge.counted["asset_streams_refused"] == 1
+    for path in (SEGMENT, "720p/key/0"):
+        assert [(await client.get(base + path)).status_code for base in bases] == [200, 200, 403], path
+    assert (await client.post(bases[0] + "leave")).status_code == 204
+    assert [(await client.get(base + SEGMENT)).status_code for base in bases[::-1]] == [200, 200, 403]
+
+
+async def test_who_is_refused_at_the_limit_of_an_asset_keeps_no_place_of_his_own(
+    edge: World, client: httpx.AsyncClient
+) -> None:
+    edge.keys.limits, edge.keys.asset_streams = Limits(streams=2), 1
+    first, second = (edge.session(bytes([n] * 16)) for n in range(2))
+    assert (await client.get(first + SEGMENT)).status_code == 200
+    assert (await client.get(second + SEGMENT)).json()["limit"] == "asset"
+    edge.keys.asset_streams = None
+    third = edge.session(bytes([2] * 16))
+    assert (await client.get(third + SEGMENT)).status_code == 200, "the second place is free"
 
 
 async def test_a_beacon_of_the_player_frees_its_place(edge: World, client: httpx.AsyncClient) -> None:
