@@ -23,9 +23,9 @@ class Worker:
 
 async def test_requests_of_a_session_are_told_as_one_sum() -> None:
     worker = Worker()
-    worker.activity.note("a", 100, 4.0)
+    worker.activity.segment("a", 100, 4.0, None)
     worker.at += 3
-    worker.activity.note("a", 50, 2.0)
+    worker.activity.segment("a", 50, 2.0, None)
     worker.activity.note("b")
     await worker.activity.post()
     assert worker.keys.seen == [{"a": Seen(103.0, 2, 150, 6.0), "b": Seen(103.0, 1, 0, 0.0)}]
