@@ -21,8 +21,9 @@ VIEWER: Final = "viewer"
 ASSET: Final = "asset"
 KID: Final = "kid"
 EPOCH: Final = "epoch"
+KINDS: Final = (SID, LID, VIEWER, ASSET, KID, EPOCH)
 SLOW: Final = "slow"  # takes nothing back: who is named gets media at real time (`keys.ripping`)
-KINDS: Final = (SID, LID, VIEWER, ASSET, KID, EPOCH, SLOW)
+ENTRIES: Final = (*KINDS, SLOW)
 
 LIFTED: Final = 0.0  # the `until` of an entry that lifts those before it
 FOREVER: Final = 253_402_300_799.0  # the year 9999: of a signing key, which goes on signing when it leaked

@@ -106,8 +106,8 @@ class Revoker:
 
     def _name(self, kind: str, value: str, now: float) -> str:
         """The value as the log has it. Problem bad_request, or not_found for an unknown signing key."""
-        if kind not in revocation.KINDS or not 0 < len(value) <= MAX_VALUE or not value.isprintable():
-            kinds = ", ".join(revocation.KINDS)
+        if kind not in revocation.ENTRIES or not 0 < len(value) <= MAX_VALUE or not value.isprintable():
+            kinds = ", ".join(revocation.ENTRIES)
             raise Problem("bad_request", f"What can be revoked is named by a kind ({kinds}) and a value.")
         if kind == revocation.ASSET:
             return asset_id(value)

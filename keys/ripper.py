@@ -6,7 +6,7 @@ each from 0 to its weight, add up to a score of 0 to 100:
     ahead       more media than BUFFER_S and the clock since a session of his opened: up to double speed, or
                 a large buffer, gives all of this, so it never suffices
     parallel    more than PLAYER_WAITS requests of one session wait for pace at any moment
-    renditions  the same seconds in one rendition after the other
+    renditions  the same seconds in three renditions or more
     sessions    more sessions in use at once than he has devices
     apart       one session that takes from here and there in turns, or sessions at more places than devices
     unbroken    ahead, for a quarter of an hour of media, and never a seek
@@ -34,7 +34,7 @@ DEVICES: Final = 2  # of one viewer, in use at once
 BUFFER_S: Final = 600.0  # the most that browsers' players hold
 SHORTEST_S: Final = 60.0  # of a clock: what happened in less says little
 PLAYER_WAITS: Final = 2.0  # a player asks for one segment, and perhaps the one after it
-TRIED_S: Final = 1200.0  # somebody tries each quality, and his player fetches its buffer anew for each
+TRIED_S: Final = 2000.0  # somebody tries each quality, and his player fetches its buffer anew for each
 UNBROKEN_S: Final = 900.0
 PLACE_S: Final = 120.0  # sessions nearer to each other than this are at one place
 RUNNING_S: Final = 60.0  # a session that asked for something within this time is in use
@@ -116,7 +116,7 @@ def _renditions(courses: Iterable[Course]) -> float:
     for course in courses:
         again_s += course.again_s
         once_s += course.once_s
-    return min(_share(again_s, TRIED_S, 1.5 * TRIED_S), _share(again_s / max(1.0, once_s), 0.75, 1.5))
+    return min(_share(again_s, TRIED_S, 1.5 * TRIED_S), _share(again_s / max(1.0, once_s), 1.25, 1.8))
 
 
 def _apart(courses: Iterable[Course]) -> float:
