@@ -261,6 +261,9 @@ async def test_activity_of_another_form_is_a_bad_request(http: httpx.AsyncClient
         {sid: whole | {"requests": True}},
         {sid: whole | {"at": "x"}},
         {sid: whole | {"bytes": 10**20}},
+        {sid: whole | {"held_s": -1}},
+        {sid: whole | {"again_s": None}},
+        {sid: whole | {"position_s": "x"}},
     ]
     for activity in wrong:
         answer = await http.post("/v1/activity", json={"sessions": activity}, headers=edge)
