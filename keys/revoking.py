@@ -99,6 +99,8 @@ class Revoker:
         entry = await self._stores.revocations.lift(kind, name, now)
         if entry is None:
             raise Problem("not_found", "Nothing of this name is revoked.")
+        if kind == revocation.SLOW:
+            await self._stores.rippers.lift(name, kind)
         await self._feed.refresh()
         self._count("keys_revocations")
         log.info("lifted %s version=%d", kind, entry.version)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Row, bindparam, func, select, update
+from sqlalchemy import Row, and_, bindparam, or_, select, update
 
 from keys.database import Database
 from keys.ripper import Course, Verdict
@@ -15,6 +15,7 @@ from keys.sessions import LIVE
 from keys.tables import sessions
 
 AT_ONCE: Final = 500  # names in one statement
+LIFTED: Final = "lifted"  # what was done about it was lifted by an operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +69,29 @@ class RipperStore:
                 await connection.execute(_RATE, rows)
 
     async def claim(self, sids: Sequence[str], action: str) -> bool:
-        """Whether this is to be done about a viewer with these sessions: not when it was for one of them.
+        """Whether this is to be done about a viewer with these sessions.
 
-        Of two processes that ask at once, one is told so. All of the sessions are marked.
+        Not when it was for one of them, or an operator lifted it. All are marked; of two processes that ask
+        at once, one is told so.
         """
+        parts = [sids[start : start + AT_ONCE] for start in range(0, len(sids), AT_ONCE)]
         async with self._database.write("rippers") as connection:
-            done = 0
-            for start in range(0, len(sids), AT_ONCE):
-                some = sessions.c.sid.in_(sids[start : start + AT_ONCE])
-                was = select(func.count()).where(some, sessions.c.ripper_acted == action)
-                done += await connection.scalar(was) or 0
-                await connection.execute(update(sessions).where(some).values(ripper_acted=action))
-        return not done
+            found: set[str | None] = set()
+            for part in parts:
+                query = select(sessions.c.ripper_acted).where(sessions.c.sid.in_(part)).distinct()
+                found |= set(await connection.scalars(query))
+            mark = LIFTED if LIFTED in found else action
+            for part in parts:
+                of = sessions.c.sid.in_(part)
+                await connection.execute(update(sessions).where(of).values(ripper_acted=mark))
+        return mark not in found
+
+    async def lift(self, name: str, action: str) -> None:
+        """Notes that an operator lifted what was done about a viewer, or a link that names none."""
+        of_link = and_(sessions.c.viewer.is_(None), sessions.c.link_id == name)
+        whose = and_(or_(sessions.c.viewer == name, of_link), sessions.c.ripper_acted == action)
+        async with self._database.write("rippers") as connection:
+            await connection.execute(update(sessions).where(whose).values(ripper_acted=LIFTED))
 
 
 _COLUMNS: Final = (

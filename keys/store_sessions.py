@@ -35,7 +35,7 @@ class Seen:
     media_s: float
     score: int = 0  # how much its viewer looks like a ripper (`keys.ripper`), and why
     signals: dict[str, int] = field(default_factory=dict)
-    acted: str = ""  # what was done about it: log, slow, revoke
+    acted: str = ""  # what was done about it: log, slow, revoke; or lifted
 
     def to_json(self, now: float) -> dict[str, Any]:
         """The session as `GET /v1/sessions` lists it."""

@@ -81,10 +81,10 @@ class Site:
     async def ripped(self, viewer: str) -> None:
         """Four sessions of a viewer that take from as many places, and keys has looked at them."""
         link = sign_url(f"{EDGES[0]}/v/film/main.m3u8", self.secrets.issuer, viewer=viewer)
-        for place in range(4):
-            opened = await self.open(link, f"203.0.{place}.7")
-            told = Activity(time.time() + 1, 90, 10**8, 400.0, position_s=1000.0 * (place + 1))
-            await self.edge.tell_activity({opened.sid: told})
+        opened = [await self.open(link, f"203.0.{number}.7") for number in range(4)]
+        for place, session in enumerate(opened, start=1):
+            told = Activity(time.time(), 90, 10**8, 100.0, position_s=1000.0 * place)
+            await self.edge.tell_activity({session.sid: told})
         await self.service.ripping.look(time.time())
 
 

@@ -142,7 +142,9 @@ async def test_a_slowed_viewer_is_slowed_by_name_and_an_operator_lifts_it(site: 
     await site.service.revoker.lift(SLOW, "rita")
     assert not await site.slowed("rita")
     await site.look()
-    assert not await site.slowed("rita"), "what an operator lifted stays so for these sessions"
+    assert not await site.slowed("rita"), "what an operator lifted stays so while these sessions run"
+    assert (await site.ripper(found[0]))["acted"] == "lifted"
+    assert site.counted() == ["keys_rippers", "keys_rippers_slowed"]
     await site.service.revoker.revoke(SLOW, "rita")
     assert await site.slowed("rita"), "an operator may slow anybody himself"
 

@@ -4,7 +4,7 @@ import { revokeDialog } from "/ui/revoke.js";
 import { bytes, clock, h, keyed, setText, spoken } from "/ui/shared/dom.js";
 
 const WATCHING_S = 20; // a player fetches at least this often while it plays
-const RIPPER = { log: "Ripper", slow: "Ripper, slowed", revoke: "Ripper, ended" }; // by what was done
+const RIPPER = { log: "Ripper", slow: "Ripper, slowed", revoke: "Ripper, ended", lifted: "Ripper, let be" }; // by what was done
 const SIGNALS = {
   ahead: "far ahead of the clock",
   parallel: "many requests at once",
