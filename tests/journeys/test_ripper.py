@@ -102,6 +102,29 @@ async def test_a_ripper_is_known_and_acted_on_while_who_watches_is_left_alone(
     }
 
 
+async def test_an_operator_slows_a_viewer_by_hand(acting: tuple[System, str]) -> None:
+    """His first segment comes at once, the second when the first was watched; others wait for nothing yet."""
+    system, _ = acting
+    told = system.sluice("revoke", "slow:sam")
+    assert (told.returncode, told.stderr.startswith("slow sam until ")) == (0, True), told.stderr
+    async with (
+        Viewer(system.link("long", "--viewer", "other")) as other,
+        Viewer(system.link("long", "--viewer", "sam")) as sam,
+    ):
+        await other.opened()
+        await sam.opened()
+        waits = system.counts().get("pace_waits", 0.0)
+        for number in range(2):
+            await other.cipher(other.renditions()[0], number)
+        assert system.counts().get("pace_waits", 0.0) == waits
+        system.sluice("revoke", "--sessions-of", "other")
+        await eventually(lambda: stopped([other] * 8), within_s=15)  # it came later, and so that is known too
+        for number in range(2):
+            await sam.cipher(sam.renditions()[0], number)
+        assert system.counts()["pace_waits"] == waits + 1
+        assert set(sam.statuses) <= {200, 302}
+
+
 def counted(system: System) -> dict[str, float]:
     """What keys counted of rippers."""
     text = httpx.get(f"{system.url('keys')}/metrics", timeout=10).text
