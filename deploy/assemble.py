@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
@@ -21,21 +21,18 @@ from deploy.counters import Counters
 from deploy.enrol import enrolling, identity
 from deploy.ffmpeg import ffmpeg_path
 from deploy.histograms import Histogram
-from deploy.layers import SettingError
 from deploy.layout import Layout
 from deploy.settings import Settings
+from deploy.usable import usable
 from keys import secrets as secret_files
 from keys.client import KeysClient, node_credential
-from keys.problems import Problem
 
 if TYPE_CHECKING:
     from edge.deliver.countries import Countries
     from edge.deliver.limits import LimitStore
     from edge.deliver.pace_ledger import PaceStore
-    from keys.root_keys import RootKeys
 
 Resource = AbstractAsyncContextManager[object]
-Made = TypeVar("Made")
 
 WEB: Final = Path(__file__).parent.parent / "edge" / "web"
 
@@ -44,18 +41,21 @@ WEB: Final = Path(__file__).parent.parent / "edge" / "web"
 
 async def build_keys(settings: Settings) -> ASGIApp:
     """The keys service."""
+    from deploy.root import root_keys
     from keys.app import create_app
+    from keys.counters import COUNTERS
     from keys.issuers import configured_issuers
     from keys.pace import Pace
-    from keys.service import COUNTERS, KeysService
+    from keys.ripping import Policy
+    from keys.service import KeysService
     from keys.sessions import Rules
     from keys.stores import Stores
 
     layout = Layout(settings)
     layout.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
-    secrets = _usable(lambda: secret_files.load_or_create(layout.secrets))
-    root, root_end = await _root_keys(settings, layout, secrets)
-    further = _usable(lambda: configured_issuers(_json(settings.issuers)))
+    secrets = usable(lambda: secret_files.load_or_create(layout.secrets))
+    root, root_end = await root_keys(settings, layout, secrets)
+    further = usable(lambda: configured_issuers(_json(settings.issuers)))
     counters = Counters(layout.keys / "counters", 0, COUNTERS, "sluice_", gauges.KEYS)
     service = await KeysService.start(
         await Stores.open(settings.keys_database or f"sqlite:///{layout.keys / 'keys.db'}"),
@@ -65,6 +65,7 @@ async def build_keys(settings: Settings) -> ASGIApp:
         issuers=further,
         rules=Rules(settings.opens_per_minute, int(settings.session_limit), settings.streams),
         pace=Pace(settings.pace_burst, settings.pace_rate, settings.pace_jump, settings.pace_jumps),
+        rippers=Policy(settings.ripper_action, settings.ripper_score),
         count=counters.count,
     )
     counters.set("keys_start_time_seconds", int(time.time()))
@@ -84,7 +85,7 @@ async def build_origin(settings: Settings) -> ASGIApp:
 
     layout = Layout(settings)
     layout.origin.mkdir(parents=True, exist_ok=True, mode=0o700)
-    node = _usable(lambda: identity(layout.origin, f"{settings.node_name}-origin", "origin"))
+    node = usable(lambda: identity(layout.origin, f"{settings.node_name}-origin", "origin"))
     keys = KeysClient(settings.keys, node_credential(node, time.time))
     catalogue = await Catalogue.open(
         settings.catalogue_database or f"sqlite:///{layout.origin / 'catalogue.db'}"
@@ -160,7 +161,7 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
 
     layout = Layout(settings)
     name = f"{settings.node_name}-edge-{index + 1}"
-    node = _usable(lambda: identity(layout.edge(index), name, "edge"))
+    node = usable(lambda: identity(layout.edge(index), name, "edge"))
     counters = Counters(
         counters_of(layout, index), worker, edge_counters(), "sluice_edge_", gauges.EDGE, edge_histograms()
     )
@@ -171,7 +172,7 @@ async def build_edge(settings: Settings, index: int, worker: int, shared: int | 
         keys, now=time.time, clock=time.monotonic, shared=beside.trust if beside else None
     )
     store = RedisSlices(settings.redis, count=counters.count) if settings.redis != "none" else None
-    memory = _usable(lambda: open_memory(layout.l1(index), settings.l1_memory, count=counters.count))
+    memory = usable(lambda: open_memory(layout.l1(index), settings.l1_memory, count=counters.count))
     origin = OriginClient(
         settings.origin,
         lambda: node.bearer("origin", keys_clock.time()),
@@ -280,30 +281,11 @@ def with_resources(app: Starlette, resources: Sequence[Resource]) -> Starlette:
     return app
 
 
-async def _root_keys(
-    settings: Settings, layout: Layout, secrets: secret_files.Secrets
-) -> tuple["RootKeys", list[Resource]]:
-    """Who keeps the root key, and what closes it. What files wrapped before a move, files still open."""
-    from keys.root_keys import Moved
-    from keys.root_transit import TransitRootKeys
-
-    if not settings.kms:
-        return secrets.root, []
-    token = layout.secrets / secret_files.KMS_TOKEN
-    _usable(lambda: secret_files.read_token(token, shortest=1))
-    kms = _usable(lambda: TransitRootKeys(settings.kms, lambda: secret_files.read_token(token, shortest=1)))
-    try:
-        await kms.newest()
-    except (ValueError, Problem) as error:
-        raise SettingError(f"kms: {settings.kms}: {error}") from error
-    return Moved(kms, [secrets.root]), [contextlib.aclosing(kms)]
-
-
 def _countries(path: Path) -> "Countries":
     """The file of countries. It is loaded only where one is configured."""
     from edge.deliver.countries import Countries
 
-    return _usable(lambda: Countries(path))
+    return usable(lambda: Countries(path))
 
 
 def _control_stores(settings: Settings) -> tuple["PaceStore", "LimitStore", list[Resource]]:
@@ -326,7 +308,7 @@ async def _closing(close: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
 
 
 def _token(layout: Layout, name: str) -> str:
-    return _usable(lambda: secret_files.read_token(layout.secrets / name))
+    return usable(lambda: secret_files.read_token(layout.secrets / name))
 
 
 def _json(path: Path | None) -> dict[str, Any]:
@@ -337,11 +319,3 @@ def _json(path: Path | None) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"issuers: {path} must hold a JSON object.")
     return found
-
-
-def _usable(make: Callable[[], Made]) -> Made:
-    """What `make` makes; a file that cannot be used becomes a sentence that stops the start."""
-    try:
-        return make()
-    except (secret_files.BadSecret, ValueError, OSError) as error:
-        raise SettingError(str(error)) from error

@@ -26,7 +26,7 @@ class Row:
 
 def rows() -> list[Row]:
     """Every metric of keys, origin and edges, in that order."""
-    from keys.service import COUNTERS as KEYS
+    from keys.counters import COUNTERS as KEYS
     from origin.metrics import COUNTERS as ORIGIN
     from origin.metrics import GAUGES as ORIGIN_GAUGES
 

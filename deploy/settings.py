@@ -26,6 +26,7 @@ from deploy.setting_types import (
     Port,
     Program,
     Redis,
+    RipperAction,
     Service,
     Size,
     Switch,
@@ -158,6 +159,12 @@ class Settings(BaseModel):
         ("keys",),
         "sessions of one viewer in use at once where his link says nothing; 0: any",
         ge=0,
+    )
+    ripper_action: RipperAction = _row(
+        "log", "", ("keys",), "what is done with viewers who look like rippers: log, slow or revoke"
+    )
+    ripper_score: Count = _row(
+        60, "points of 100", ("keys",), "score from which a viewer looks like a ripper", ge=1, le=100
     )
     geoip: File | None = _row(
         None, "", ("edge",), "file in MaxMind's DB format that says which country an address is in"

@@ -149,7 +149,16 @@ class EdgeApp:
         self._common = common(secure=secure)
         self._status = cache_status(settings.node)
         watch = first_byte.FirstByte(clock, observe)
-        serving = Serving(library, self.activity, authorizer.still_allowed, settings.node, now, watch, count)
+        serving = Serving(
+            library,
+            self.activity,
+            authorizer.still_allowed,
+            settings.node,
+            now,
+            watch,
+            count,
+            pace_of=self.revocations.pace_of,
+        )
         self.media = Media(
             authorizer,
             Opening(

@@ -8,7 +8,6 @@ operators with their token.
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
@@ -144,8 +143,8 @@ class KeysClient:
         return _typed(RegionRing.from_json, answer)
 
     async def tell_activity(self, seen: Mapping[str, Activity]) -> None:
-        """Tell what was seen of sessions, by sid, since it was last told. At most 500 sessions a call."""
-        body = {"sessions": {sid: asdict(activity) for sid, activity in seen.items()}}
+        """Tell what was seen of sessions, by sid, since it was last told. At most 250 sessions a call."""
+        body = {"sessions": {sid: activity.to_json() for sid, activity in seen.items()}}
         await self._send("POST", "/v1/activity", body)
 
     async def sessions(self, live_within_s: float = 60) -> list[dict[str, Any]]:

@@ -93,11 +93,16 @@ def activity(sessions: dict[str, Any]) -> dict[str, Activity]:
                 int(_count(seen["requests"])),
                 int(_count(seen["bytes"])),
                 _count(seen["media_s"]),
+                again_s=_count(seen.get("again_s", 0)),
+                held_s=_count(seen.get("held_s", 0)),
+                apart_s=_count(seen.get("apart_s", 0)),
+                position_s=_count(seen["position_s"]) if "position_s" in seen else None,
             )
             for sid, seen in sessions.items()
         }
     except (KeyError, TypeError, ValueError, OverflowError) as exc:
-        raise Problem("bad_request", "Activity is at, requests, bytes, media_s for each session.") from exc
+        told = "at, requests, bytes, media_s, and again_s, held_s, apart_s, position_s where there is any"
+        raise Problem("bad_request", f"Activity is {told}, for each session.") from exc
 
 
 def _count(value: Any) -> float:

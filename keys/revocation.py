@@ -7,7 +7,8 @@ Each counts until every token it could concern has expired. A revocation can be 
 entry of the same name; what ended meanwhile stays ended.
 
 A tenant epoch takes back all that was signed or opened for a tenant until some second, this one included.
-Its value is `<tenant>/<second>`.
+Its value is `<tenant>/<second>`. A `slow` entry travels the same way, and ends nothing: its value is a
+viewer, or a link that names none.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,6 +22,8 @@ ASSET: Final = "asset"
 KID: Final = "kid"
 EPOCH: Final = "epoch"
 KINDS: Final = (SID, LID, VIEWER, ASSET, KID, EPOCH)
+SLOW: Final = "slow"  # takes nothing back: who is named gets media at real time (`keys.ripping`)
+ENTRIES: Final = (*KINDS, SLOW)
 
 LIFTED: Final = 0.0  # the `until` of an entry that lifts those before it
 FOREVER: Final = 253_402_300_799.0  # the year 9999: of a signing key, which goes on signing when it leaked
@@ -179,6 +182,10 @@ class RevocationSet:
             if until > now and int(issued[1]) <= second:
                 return EPOCH
         return None
+
+    def slows(self, name: str, now: float) -> bool:
+        """Whether this viewer, or link that names none, gets media at real time only."""
+        return self._until.get((SLOW, name), 0.0) > now
 
     def forget(self, now: float) -> int:
         """Drop entries whose time was over `KEPT_S` ago; how many were dropped."""

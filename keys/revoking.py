@@ -49,18 +49,28 @@ class Revoker:
     async def revoke(self, kind: str, value: str) -> Entry:
         """Take back a session, link, viewer, asset, signing key (`iss/kid`, or its ID alone), or an epoch.
 
-        The value of an `epoch` is the tenant: all of it that was signed or opened until now.
+        The value of an `epoch` is the tenant: all of it that was signed or opened until now. `slow` takes
+        nothing back: see `slow` below.
         """
         now = self._now()
         name = self._name(kind, value, now)
         until = await self._concerns_until(kind, name, now)
         if kind == revocation.KID and name.startswith(f"{SESSION_ISSUER}/"):
             await self._rotator.leaked(name.partition("/")[2])
-        await self._stores.sessions.revoke(kind, name)
+        if kind != revocation.SLOW:
+            await self._stores.sessions.revoke(kind, name)
         (entry,) = await self._stores.revocations.add([(kind, name)], until, now)
         await self._feed.refresh()
         self._count("keys_revocations")
         log.info("revoked %s version=%d", kind, entry.version)
+        return entry
+
+    async def slow(self, name: str) -> Entry:
+        """Give a viewer, or a link that names none, media at real time, for as long as any session lasts."""
+        now = self._now()
+        until = now + self._longest_session_s
+        (entry,) = await self._stores.revocations.add([(revocation.SLOW, name)], until, now)
+        await self._feed.refresh()
         return entry
 
     async def end_sessions(self, viewer: str) -> list[str]:
@@ -89,6 +99,8 @@ class Revoker:
         entry = await self._stores.revocations.lift(kind, name, now)
         if entry is None:
             raise Problem("not_found", "Nothing of this name is revoked.")
+        if kind == revocation.SLOW:
+            await self._stores.rippers.lift(name, kind)
         await self._feed.refresh()
         self._count("keys_revocations")
         log.info("lifted %s version=%d", kind, entry.version)
@@ -96,8 +108,8 @@ class Revoker:
 
     def _name(self, kind: str, value: str, now: float) -> str:
         """The value as the log has it. Problem bad_request, or not_found for an unknown signing key."""
-        if kind not in revocation.KINDS or not 0 < len(value) <= MAX_VALUE or not value.isprintable():
-            kinds = ", ".join(revocation.KINDS)
+        if kind not in revocation.ENTRIES or not 0 < len(value) <= MAX_VALUE or not value.isprintable():
+            kinds = ", ".join(revocation.ENTRIES)
             raise Problem("bad_request", f"What can be revoked is named by a kind ({kinds}) and a value.")
         if kind == revocation.ASSET:
             return asset_id(value)
@@ -127,4 +139,6 @@ class Revoker:
             return float(session.expires)
         if kind == revocation.KID:
             return revocation.FOREVER
+        if kind == revocation.SLOW:
+            return now + self._longest_session_s
         return now + self._issuers.longest_link_s + self._longest_session_s

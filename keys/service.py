@@ -32,6 +32,8 @@ from keys.problems import Problem
 from keys.revocation import Feed
 from keys.revoking import Revoker
 from keys.rings import Rings
+from keys.ripping import EVERY_S as RIPPERS_EVERY_S
+from keys.ripping import Policy, Ripping, devices_of
 from keys.root_keys import RootKeys
 from keys.roster import SEEN_EVERY_S, Roster
 from keys.rotation import Rotator
@@ -40,21 +42,6 @@ from keys.sessions import Activity, Rules
 from keys.stores import Stores
 from keys.tokens import renewed
 
-COUNTERS: Final[Mapping[str, str]] = {
-    "keys_sessions_opened": "sessions opened",
-    "keys_sessions_repeated": "openings answered with the session opened moments ago",
-    "keys_sessions_refused": "openings refused",
-    "keys_renewals": "session tokens renewed",
-    "keys_renewals_refused": "renewals refused",
-    "keys_leases": "leases given",
-    "keys_leases_refused": "leases refused",
-    "keys_lease_alarms": "minutes in which an edge took far more leases, or of more assets, than usual",
-    "keys_revocations": "revocations made or lifted by an operator",
-    "keys_rotations": "keys rotated by an operator",
-    "keys_generations": "generations made",
-    "keys_enrolments": "enrolments taken, repeated ones included",
-    "keys_removals": "nodes removed by an operator",
-}
 HOUSEKEEPING_S: Final = 600.0
 LOOK_EVERY_S: Final = 1.0  # at the signing keys: another process may have rotated them
 
@@ -64,8 +51,8 @@ log = logging.getLogger(__name__)
 class KeysService:
     """The use cases. Made by `start`; with `run`, revocations of other processes are seen within a second.
 
-    `access` proves callers, `revoker` takes back, `rotator` rotates keys, `asset_limits` limits assets,
-    `roster` has the nodes.
+    `access` proves callers, `revoker` takes back, `rotator` rotates keys, `ripping` scores viewers,
+    `asset_limits` limits assets, `roster` has the nodes.
     """
 
     def __init__(
@@ -80,6 +67,7 @@ class KeysService:
         rings: Rings,
         rotator: Rotator,
         revoker: Revoker,
+        ripping: Ripping,
         opener: Opener,
         lender: Lender,
         jwks: JwksWatch,
@@ -96,6 +84,7 @@ class KeysService:
         self._rings = rings
         self.rotator = rotator
         self.revoker = revoker
+        self.ripping = ripping
         self._opener = opener
         self._lender = lender
         self._fanout = Fanout()
@@ -114,6 +103,7 @@ class KeysService:
         issuers: Iterable[LinkIssuer] = (),
         rules: Rules | None = None,
         pace: Pace | None = None,
+        rippers: Policy | None = None,
         now: Callable[[], float] = time.time,
         count: Callable[[str], None] = lambda name: None,
     ) -> "KeysService":
@@ -139,6 +129,8 @@ class KeysService:
             stores.sessions, stores.keys, feed, book, rings, hosts, rules, now, matcher, bucket_key
         )
         site_pace = within_limits(pace or Pace())
+        devices = devices_of(site_pace, rules)
+        ripping = Ripping(stores.rippers, stores.sessions, revoker, rippers or Policy(), devices, count)
         lender = Lender(
             stores.sessions, stores.keys, hierarchy, feed, book, bucket_key, site_pace, now, matcher, rules
         )
@@ -152,6 +144,7 @@ class KeysService:
             rings=rings,
             rotator=rotator,
             revoker=revoker,
+            ripping=ripping,
             opener=opener,
             lender=lender,
             jwks=JwksWatch(book, {i.issuer.iss: i.jwks for i in issuers if i.jwks}, time.monotonic),
@@ -160,13 +153,14 @@ class KeysService:
         )
 
     async def run(self) -> None:
-        """Background work until cancelled: the revocation feed and housekeeping."""
+        """Background work until cancelled: the revocation feed, ripper scores and housekeeping."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._feed.run())
             tasks.create_task(
                 self._repeat(self._rings.refresh, LOOK_EVERY_S, "the signing keys cannot be read")
             )
             tasks.create_task(self._jwks.run())
+            tasks.create_task(self._repeat(self.ripping.look, RIPPERS_EVERY_S, "viewers cannot be scored"))
             tasks.create_task(self._repeat(self._stores.forget, HOUSEKEEPING_S, "housekeeping failed"))
             tasks.create_task(
                 self._repeat(self.roster.write_seen, SEEN_EVERY_S, "it cannot be noted which nodes were seen")

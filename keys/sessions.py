@@ -87,12 +87,30 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What one node saw of a session since it last told: when last, requests, bytes, seconds of media."""
+    """What one node saw of a session since it last told: when last, requests, bytes, seconds of media.
+
+    The rest is what the ripper score is made of (`keys.ripper.Course` says what each is).
+    """
 
     at: float
     requests: int
     bytes: int
     media_s: float
+    again_s: float = 0.0
+    held_s: float = 0.0
+    apart_s: float = 0.0
+    position_s: float | None = None  # None: no segment was handed out
+
+    def to_json(self) -> dict[str, Any]:
+        """As nodes tell it: what is nothing is left out, seconds are to the millisecond."""
+        more = {name: getattr(self, name) for name in ("again_s", "held_s", "apart_s", "position_s")}
+        shown = {name: round(value, 3) for name, value in more.items() if value}
+        return {
+            "at": round(self.at, 3),
+            "requests": self.requests,
+            "bytes": self.bytes,
+            "media_s": round(self.media_s, 3),
+        } | shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ Whether a session may be opened is decided by `keys.sessions`; here the decision
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, case, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Double, Row, and_, bindparam, case, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keys import sessions as core
@@ -33,6 +33,9 @@ class Seen:
     requests: int
     bytes: int
     media_s: float
+    score: int = 0  # how much its viewer looks like a ripper (`keys.ripper`), and why
+    signals: dict[str, int] = field(default_factory=dict)
+    acted: str = ""  # what was done about it: log, slow, revoke; or lifted
 
     def to_json(self, now: float) -> dict[str, Any]:
         """The session as `GET /v1/sessions` lists it."""
@@ -44,6 +47,7 @@ class Seen:
             "bytes": self.bytes,
             "media_s": self.media_s,
             "state": self.session.standing(now),
+            "ripper": {"score": self.score, "signals": self.signals, "acted": self.acted},
         }
 
 
@@ -93,6 +97,11 @@ class SessionStore:
         """Mark the viewer's running sessions as revoked, and say which they were."""
         return await self._revoke(and_(sessions.c.viewer == viewer, sessions.c.expires > now))
 
+    async def revoke_link(self, iss: str, link_id: str, now: float) -> list[Session]:
+        """Mark the running sessions a link opened as revoked, and say which they were."""
+        of_link = and_(sessions.c.iss == iss, sessions.c.link_id == link_id)
+        return await self._revoke(and_(of_link, sessions.c.expires > now))
+
     async def _revoke(self, which: ColumnElement[bool]) -> list[Session]:
         mark = update(sessions).where(which, sessions.c.state == core.LIVE).values(state=core.REVOKED)
         async with self._database.write() as connection:
@@ -108,6 +117,10 @@ class SessionStore:
                 "more_requests": seen.requests,
                 "more_bytes": seen.bytes,
                 "more_media_s": seen.media_s,
+                "more_again_s": seen.again_s,
+                "more_held_s": seen.held_s,
+                "more_apart_s": seen.apart_s,
+                "now_at_s": seen.position_s,
             }
             for sid, seen in sorted(told.items())  # one order for all nodes: no deadlock
         ]
@@ -126,7 +139,7 @@ class SessionStore:
         )
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
-        return [Seen(_from_row(row), row.last_seen, row.requests, row.bytes, row.media_s) for row in rows]
+        return [_seen(row) for row in rows]
 
     async def count_since(self, since: float) -> int:
         """How many sessions were active since a time."""
@@ -185,6 +198,11 @@ def _from_row(row: Row[Any]) -> Session:
     return Session(**{name: getattr(row, name) for name in _RECORD})
 
 
+def _seen(row: Row[Any]) -> Seen:
+    ripper = (row.ripper_score, row.ripper_signals or {}, row.ripper_acted or "")
+    return Seen(_from_row(row), row.last_seen, row.requests, row.bytes, row.media_s, *ripper)
+
+
 _ADD_ACTIVITY: Final = (
     update(sessions)
     .where(sessions.c.sid == bindparam("of"))
@@ -194,5 +212,9 @@ _ADD_ACTIVITY: Final = (
         requests=sessions.c.requests + bindparam("more_requests"),
         bytes=sessions.c.bytes + bindparam("more_bytes"),
         media_s=sessions.c.media_s + bindparam("more_media_s"),
+        again_s=sessions.c.again_s + bindparam("more_again_s"),
+        held_s=sessions.c.held_s + bindparam("more_held_s"),
+        apart_s=sessions.c.apart_s + bindparam("more_apart_s"),
+        position_s=func.coalesce(bindparam("now_at_s", type_=Double), sessions.c.position_s),
     )
 )

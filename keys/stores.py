@@ -1,7 +1,7 @@
 """Everything the keys service keeps in its database: `Stores` opens it and holds a store for each noun.
 
 Here are the nodes and the log of revocations; wrapped keys are in `keys.store_keys`, sessions in
-`keys.store_sessions`.
+`keys.store_sessions`, what the ripper score is made of in `keys.store_rippers`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from keys.database import Database
 from keys.migrations import upgrade
 from keys.revocation import EPOCH, LIFTED, Entry
 from keys.store_keys import KeyStore
+from keys.store_rippers import RipperStore
 from keys.store_sessions import SessionStore
 from keys.tables import nodes, revocations
 
@@ -146,6 +147,7 @@ class Stores:
         self.nodes = NodeStore(database)
         self.keys = KeyStore(database)
         self.sessions = SessionStore(database)
+        self.rippers = RipperStore(database)
         self.revocations = RevocationStore(database)
 
     @classmethod

@@ -107,6 +107,13 @@ sessions: Final = Table(
     Column("requests", BigInteger, nullable=False, server_default="0"),
     Column("bytes", BigInteger, nullable=False, server_default="0"),
     Column("media_s", Double, nullable=False, server_default="0"),
+    Column("again_s", Double, nullable=False, server_default="0"),
+    Column("held_s", Double, nullable=False, server_default="0"),
+    Column("apart_s", Double, nullable=False, server_default="0"),
+    Column("position_s", Double),  # in the film, of the last segment
+    Column("ripper_score", BigInteger, nullable=False, server_default="0"),  # of its viewer
+    Column("ripper_signals", JSON),  # {signal: points}
+    Column("ripper_acted", String(16)),  # what was done about it
     Index("sessions_by_link", "iss", "link_id", "opened"),
     Index("sessions_by_last_seen", "last_seen"),
     Index("sessions_by_asset", "tenant", "asset"),

@@ -179,9 +179,20 @@ def sessions(viewer: str | None, everything: bool, as_json: bool, data: Path) ->
 def sessions_table(found: list[dict[str, Any]], now: float, *, narrow: bool) -> Table:
     """The sessions for people. IDs are never cut: they are what `sluice revoke` takes."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for title in ("session", "asset", "viewer", "from", "seen", "requests", "sent", "media", "state"):
+    for title in (
+        "session",
+        "asset",
+        "viewer",
+        "from",
+        "seen",
+        "requests",
+        "sent",
+        "media",
+        "ripper",
+        "state",
+    ):
         if not narrow or title not in ("from", "requests"):
-            right = title in ("requests", "sent", "media")
+            right = title in ("requests", "sent", "media", "ripper")
             cut = title in ("asset", "viewer")  # these alone give way where it is tight
             table.add_column(
                 title, justify="right" if right else "left", no_wrap=not cut, overflow="ellipsis"
@@ -199,9 +210,16 @@ def sessions_table(found: list[dict[str, Any]], now: float, *, narrow: bool) -> 
             *requests,
             units.human_bytes(each["bytes"]),
             units.human_clock(each["media_s"]),
-            each["state"],
+            str(each["ripper"]["score"] or ""),
+            _state(each),
         )
     return table
+
+
+def _state(session: dict[str, Any]) -> str:
+    """How the session stands; of a viewer who is slowed that too."""
+    slowed = session["state"] == "live" and session["ripper"]["acted"] == "slow"
+    return "slowed" if slowed else str(session["state"])
 
 
 def _published(data: Path, asset: str) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ _KINDS: Final = {
     "asset": "asset",
     "signing-key": "kid",
     "kid": "kid",
+    "slow": "slow",
 }
 
 
@@ -58,6 +59,9 @@ def revoke(
 ) -> int:
     """Take back WHAT, on every edge within seconds: a session or link ID, a link itself, viewer:ID, asset:ID.
 
+    slow:ID takes nothing back: this viewer, or link that names none, gets media at real time, for as long as
+    a session may last.
+
     It counts until the last link and session it concerns have expired, a signing key's for ever. A viewer,
     asset, link, key of a site, or the tenant epoch can be lifted again with --undo.
     """
@@ -85,11 +89,14 @@ def revoke(
 
 def _told(entry: dict[str, Any], undo: bool) -> str:
     name = f"{entry['kind']} {entry['value']}"
+    if entry["kind"] == "slow" and undo:
+        return f"lifted {name}: paced like others again"
     if undo:
         return f"lifted {name}: links open anew"
     if entry["until"] >= FOREVER:
         return f"revoked {name} for ever"
-    return f"revoked {name} until {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(entry['until']))}"
+    done = name if entry["kind"] == "slow" else f"revoked {name}"
+    return f"{done} until {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(entry['until']))}"
 
 
 def targets(operator: Operator, what: str) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from keys.client import KeysClient
 from keys.limits import Limits
 from keys.names import asset_id, file_name
 from keys.problems import Problem
-from keys.revocation import KINDS
+from keys.revocation import ENTRIES
 from keys.secrets import BadSecret
 from keys.signing import SigningKey, sign_url
 from origin.access import AdminAccess, sign_out
@@ -151,7 +151,7 @@ class Views:
         """`POST /api/revocations` `{kind, value}`."""
         asked = await _body(request)
         kind, value = _text(asked, "kind"), _text(asked, "value")
-        if kind not in KINDS or not 0 < len(value) <= MAX_VALUE:
+        if kind not in ENTRIES or not 0 < len(value) <= MAX_VALUE:
             raise Problem("bad_request", "This cannot be revoked.")
         await self._keys.revoke(kind, value)
         return Response(status_code=204)

@@ -24,7 +24,7 @@ from keys.problems import Problem
 from origin.media.seal import slice_count, slice_length
 
 PIECE: Final = 256 * 1024  # plain bytes to one piece: a multiple of the block
-TURN: Final = 2 * PIECE  # bytes of one body in a row, if its client takes them at once
+TURN: Final = 4 * PIECE  # bytes of one body in a row, if its client takes them at once
 BLOCK: Final = 16
 _BUFFER: Final = PIECE + 2 * BLOCK  # update_into wants a block of room; the padded tail takes another
 _ONLY_OURS: Final = 2  # references while we look, at most: the local name and getrefcount's own argument

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from edge.deliver.heard import Heard
 from edge.deliver.keys_clock import KeysClock
 from keys.leases import Lease
+from keys.pace import Pace
 from keys.problems import Problem
 from keys.revocation import Feed, RevocationSet
 from keys.tokens import SESSION_ISSUER
@@ -95,6 +96,11 @@ class Revocations:
         site, own = (lease.iss, lease.kid), (SESSION_ISSUER, lease.token_kid)
         found = self.revoked.find(now=now, **named, signer=site, issued=of)
         return found is not None or self.revoked.find(now=now, signer=own) is not None
+
+    def pace_of(self, lease: Lease) -> Pace:
+        """The pace of a session: its lease's, or real time for who is slowed (`keys.ripping`)."""
+        name = lease.lid if lease.viewer is None else lease.viewer
+        return lease.pace.cautious() if self.revoked.slows(name, self._now()) else lease.pace
 
     def age_s(self) -> float:
         """Seconds since keys was last heard; without end before the first time."""

@@ -20,6 +20,7 @@ from edge.deliver.answer import Request
 from edge.deliver.body import Body
 from edge.deliver.cipher import BufferPool, cipher_length, encrypted
 from edge.deliver.cors import Headers
+from edge.deliver.course import Courses
 from edge.deliver.first_byte import SEGMENT
 from edge.deliver.headers import SEGMENT_TYPE, cache_status, private, segment_age
 from edge.deliver.hold import DRIP_EVERY_S, HOLD_S, LEAD_BYTES, Client, Gone, drip_size, watched
@@ -89,6 +90,7 @@ class Segments:
         self._hold_s = hold_s
         self._drip_every_s = drip_every_s
         self._pool = BufferPool()
+        self._courses = Courses()
 
     async def serve(
         self, route: Route, request: Request, lease: Lease, receive: Receive, send: Send, extra: Headers
@@ -162,7 +164,12 @@ class Segments:
         return granted
 
     async def _waited(self, plan: Plan, grant: Grant, client: Client, timeout_s: float) -> bool:
-        granted = await client.wait(grant, timeout_s)
+        held_s = client.held_s
+        try:
+            granted = await client.wait(grant, timeout_s)
+        finally:  # also when the client left
+            if client.held_s > held_s and plan.watched:
+                self._serving.activity.held(plan.lease.sid, client.held_s - held_s)
         self._ask_again(plan, client)
         return granted
 
@@ -174,8 +181,9 @@ class Segments:
     def _ask(self, plan: Plan) -> Grant:
         lease, rendition, number = plan.lease, plan.rendition, plan.number
         item = f"{lease.asset}:{lease.generation}"
+        pace = self._serving.pace_of(lease)
         seconds, following = rendition.seconds(number), rendition.following(number, AHEAD)
-        return self._pace.request(lease.bucket, rendition.track, lease.pace, item, number, seconds, following)
+        return self._pace.request(lease.bucket, rendition.track, pace, item, number, seconds, following)
 
     async def _open(self, plan: Plan) -> Opened:
         lease, part = plan.lease, plan.part
@@ -257,7 +265,11 @@ class Segments:
 
         Who watches a minute gets a minute of video and one of audio: only one of them is counted.
         """
-        seconds = plan.rendition.seconds(plan.number) * body.sent / plan.length if plan.watched else 0.0
+        sid, seconds, step = plan.lease.sid, 0.0, None
+        if plan.watched and body.sent:
+            whole_s = plan.rendition.seconds(plan.number)
+            seconds = whole_s * body.sent / plan.length
+            step = self._courses.step(sid, plan.rendition.id, plan.number, whole_s, self._serving.now())
         self._serving.count("segment_bytes", body.sent)
         self._serving.count("media_ms", round(1000 * seconds))
-        self._serving.activity.note(plan.lease.sid, body.sent, seconds)
+        self._serving.activity.segment(sid, body.sent, seconds, step)

@@ -35,7 +35,7 @@ def _run(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "heads")  # of all lines: those that touch other tables need no order
+    command.upgrade(config, "head")
 
 
 async def _use_wal(database: Database) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from deploy.console.app import create_console
 from keys import app as keys_app
+from keys import sign_url
 from keys.client import KeysClient, node_credential
 from keys.container import Matcher, split_token
 from keys.leases import OpenedSession
@@ -22,6 +23,7 @@ from keys.nodes import NodeIdentity
 from keys.problems import Problem
 from keys.secrets import Secrets, load_or_create
 from keys.service import KeysService
+from keys.sessions import Activity
 from keys.signing import SigningKey
 from keys.stores import Stores
 from origin.access import COOKIE
@@ -56,6 +58,7 @@ class Site:
     catalogue: Catalogue
     incoming: Path
     edge: KeysClient
+    service: KeysService
 
     @property
     def http(self) -> httpx.AsyncClient:
@@ -69,11 +72,20 @@ class Site:
             assert (await http.post("/login", json={"token": self.secrets.admin_token})).status_code == 204
             yield http
 
-    async def open(self, link: str) -> OpenedSession:
+    async def open(self, link: str, address: str = "203.0.113.7") -> OpenedSession:
         """A session, as an edge opens it for a viewer."""
         uri, token = split_token(link)
         assert token is not None
-        return await self.edge.open_session(token, uri, "203.0.113.7")
+        return await self.edge.open_session(token, uri, address)
+
+    async def ripped(self, viewer: str) -> None:
+        """Four sessions of a viewer that take from as many places, and keys has looked at them."""
+        link = sign_url(f"{EDGES[0]}/v/film/main.m3u8", self.secrets.issuer, viewer=viewer)
+        opened = [await self.open(link, f"203.0.{number}.7") for number in range(4)]
+        for place, session in enumerate(opened, start=1):
+            told = Activity(time.time(), 90, 10**8, 100.0, position_s=1000.0 * place)
+            await self.edge.tell_activity({session.sid: told})
+        await self.service.ripping.look(time.time())
 
 
 @pytest.fixture
@@ -129,7 +141,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
             edges=EDGES,
         )
         url = await stack.enter_async_context(served(console))
-        yield Site(url, secrets, catalogue, incoming.directory, clients["edge"])
+        yield Site(url, secrets, catalogue, incoming.directory, clients["edge"], service)
 
 
 ASKED = {"asset": "film", "start_within_s": 600, "session_s": 3600, "viewer": "anna", "once": False}
@@ -342,3 +354,23 @@ async def test_the_page_signs_in_by_fragment_makes_a_link_and_revokes(site: Site
         assert await edges.count() == len(EDGES)
         assert await page.evaluate("window.hit") is None
     assert not [text for text in heard if "Content Security Policy" in text or text.startswith("Error")]
+
+
+@pytest.mark.browser
+async def test_the_page_marks_a_ripper_and_says_why(site: Site, tmp_path: Path) -> None:
+    await site.ripped("rita")
+    await site.open(sign_url(f"{EDGES[0]}/v/film/main.m3u8", site.secrets.issuer, viewer="anna"))
+    async with chromium() as browser:
+        page = await browser.new_page()
+        await page.goto(f"{site.url}/#token={site.secrets.admin_token}")
+        rows = page.locator("#session-rows tr")
+        badge = rows.filter(has_text="rita").first.get_by_text("Ripper · 75")
+        await badge.wait_for()
+        assert await badge.get_attribute("title") == (
+            "many sessions at once: 40\nfrom many places at once: 35"
+        )
+        assert await rows.filter(has_text="anna").get_by_text("Ripper").count() == 0
+        await page.screenshot(path=tmp_path / "rippers.png", full_page=True)
+        await page.set_viewport_size({"width": 390, "height": 844})
+        await page.screenshot(path=tmp_path / "rippers-narrow.png", full_page=True)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 390

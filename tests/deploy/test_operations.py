@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deploy import metrics_table
 from deploy.assemble import edge_counters
-from keys.service import COUNTERS as KEYS
+from keys.counters import COUNTERS as KEYS
 from origin.metrics import COUNTERS as ORIGIN
 
 ROOT = Path(__file__).parents[2]

@@ -19,6 +19,7 @@ SESSION = {
     "bytes": 999_900_000,
     "media_s": 7384.0,
     "state": "revoked",
+    "ripper": {"score": 75, "signals": {"ahead": 25}, "acted": "revoke"},
 }
 
 
@@ -30,7 +31,15 @@ def test_a_session_is_one_line_with_its_whole_id(width: int) -> None:
     assert len(lines) == 3
     for line in lines[1:]:
         assert line.startswith(SID) and "9 min ago" in line and "999.9 MB" in line
-        assert "2:03:04" in line and line.rstrip().endswith("revoked")
+        assert "2:03:04" in line and " 75 " in line and line.rstrip().endswith("revoked")
+
+
+@pytest.mark.parametrize(("acted", "state"), [("", "live"), ("log", "live"), ("slow", "slowed")])
+def test_who_is_slowed_as_a_ripper_is_shown_so(acted: str, state: str) -> None:
+    console = Console(width=200, record=True, file=io.StringIO())
+    ripper = {"score": 0, "signals": {}, "acted": acted}
+    console.print(sessions_table([SESSION | {"state": "live", "ripper": ripper}], 1540.0, narrow=False))
+    assert console.export_text().rstrip().endswith(state)
 
 
 @pytest.mark.parametrize(

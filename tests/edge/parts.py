@@ -191,6 +191,7 @@ class MemoryGate:
     given: asyncio.Event = field(default_factory=asyncio.Event)
     dripping: bool = True
     asked: list[tuple[str, str, str, int, float]] = field(default_factory=list)
+    paces: list[Pace] = field(default_factory=list)
     grants: list[Leave] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -205,6 +206,7 @@ class MemoryGate:
         following: Sequence[float] = (),
     ) -> Leave:
         self.asked.append((bucket, media_type, item, number, seconds))
+        self.paces.append(pace)
         self.grants.append(Leave(self.given, self.dripping))
         self.arrived.set()
         return self.grants[-1]

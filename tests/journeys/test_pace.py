@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.browser import chromium
 from tests.support.films import make_film
+from tests.support.ripping import Rip, rip_client
 from tests.support.system import System, running
 from tests.support.viewer import Viewer
 from tests.support.watching import Watching
@@ -67,42 +68,6 @@ async def test_ten_seeks_within_a_minute_play_on_the_page(paced: System, long_fi
         assert watching.trouble == []
 
 
-class Rip:
-    """A client that takes every segment it can, with so many sessions of one link, and what it got."""
-
-    def __init__(self, viewers: list[Viewer]) -> None:
-        self.viewers = viewers
-        self.taken: dict[str, set[int]] = {}
-
-    async def run(self, for_s: float, connections: int = 4) -> float:
-        """Seconds the run took."""
-        began = time.monotonic()
-        jobs = [
-            asyncio.create_task(self._take(viewer, rendition, first, connections * len(self.viewers)))
-            for number, viewer in enumerate(self.viewers)
-            for rendition in viewer.renditions()
-            for first in range(number * connections, (number + 1) * connections)
-        ]
-        await asyncio.wait(jobs, timeout=for_s)
-        for job in jobs:
-            job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
-        return time.monotonic() - began
-
-    async def _take(self, viewer: Viewer, rendition: str, first: int, step: int) -> None:
-        """Every `step`-th segment from `first` on, each whole. All together take everything."""
-        for number in range(first, FILM_S // SEGMENT_S, step):
-            answer = await viewer.get(viewer.segment_url(rendition, number))
-            assert answer.status_code == 200
-            self.taken.setdefault(rendition, set()).add(number)
-
-
-def rip_client(network: int) -> httpx.AsyncClient:
-    """From a network of its own, so that each opening is a session of its own."""
-    transport = httpx.AsyncHTTPTransport(local_address=f"127.0.{network}.1")
-    return httpx.AsyncClient(transport=transport, timeout=120)
-
-
 @pytest.mark.parametrize("sessions", [1, 8])
 async def test_t1_ripping_gets_no_more_than_the_pace_allows(
     paced: System, long_film: str, sessions: int
@@ -115,7 +80,7 @@ async def test_t1_ripping_gets_no_more_than_the_pace_allows(
         for viewer in viewers:
             await viewer.opened()
         assert len({viewer.url for viewer in viewers}) == sessions
-        rip = Rip(viewers)
+        rip = Rip(viewers, FILM_S // SEGMENT_S)
         took = await rip.run(RIP_FOR_S)
         bound = BURST_S + JUMP_S * JUMPS + (RATE + 0.13) * took
         video = set().union(*(found for name, found in rip.taken.items() if name != "audio"))

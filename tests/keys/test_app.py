@@ -137,7 +137,7 @@ async def test_enrol_trust_generation_publish_sign_open_lease_revoke_feed(
     (listed,) = (await http.get("/v1/sessions?live_within_s=60", headers=admin)).json()["sessions"]
     assert set(listed) == {
         "sid", "lid", "asset", "generation", "viewer", "client_ip", "opened", "expires", "last_seen",
-        "requests", "bytes", "media_s", "edge", "state",
+        "requests", "bytes", "media_s", "edge", "state", "ripper",
     }  # fmt: skip
     assert (listed["viewer"], listed["requests"], listed["edge"]) == ("anna", 2, "edge-1")
 
@@ -265,6 +265,9 @@ async def test_activity_of_another_form_is_a_bad_request(http: httpx.AsyncClient
         {sid: whole | {"requests": True}},
         {sid: whole | {"at": "x"}},
         {sid: whole | {"bytes": 10**20}},
+        {sid: whole | {"held_s": -1}},
+        {sid: whole | {"again_s": None}},
+        {sid: whole | {"position_s": "x"}},
     ]
     for activity in wrong:
         answer = await http.post("/v1/activity", json={"sessions": activity}, headers=edge)

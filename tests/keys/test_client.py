@@ -144,9 +144,9 @@ async def test_t21_what_is_handed_out_does_not_print_its_secrets(
         assert secret not in shown
 
 
-async def test_500_sessions_fit_one_call(client: MakeClient) -> None:
-    most = Activity(1_800_000_000.1234567, 2**31, 2**43, 1234567.123456789)
-    await client("edge").tell_activity({f"{n:022}": most for n in range(500)})
+async def test_250_sessions_fit_one_call(client: MakeClient) -> None:
+    most = Activity(1_800_000_000.1234567, 2**31, 2**43, *[1234567.123456789] * 5)
+    await client("edge").tell_activity({f"{n:022}": most for n in range(250)})
 
 
 async def test_the_jwks_is_public(url: str) -> None:

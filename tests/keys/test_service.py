@@ -11,6 +11,7 @@ import pytest
 from keys import SigningKey, sign_url
 from keys.cipher import seal_claim
 from keys.container import hash_container, split_token
+from keys.counters import COUNTERS
 from keys.derive import session_root
 from keys.hierarchy import Hierarchy
 from keys.issuers import LINK_LIFETIME_S, configured_issuers
@@ -20,7 +21,7 @@ from keys.names import b64url, b64url_decode
 from keys.pace import Pace
 from keys.problems import Problem
 from keys.secrets import Secrets
-from keys.service import COUNTERS, KeysService
+from keys.service import KeysService
 from keys.sessions import Activity, Rules
 from keys.stores import Stores
 from keys.tokens import Trust, verify

@@ -12,6 +12,7 @@ from sqlalchemy import func, select, text
 from keys.database import Database, database_url, lock_number
 from keys.migrations import VERSION_TABLE, upgrade
 from keys.revocation import Feed, RevocationSet
+from keys.ripper import Course, Verdict
 from keys.root_keys import Wrapped
 from keys.sessions import Activity, Again, New, Refuse, Request, Rules, Session
 from keys.store_keys import SUPERSEDED_KEPT_S, GenerationRow, TenantKey, WrappedKeys
@@ -179,6 +180,30 @@ async def test_activity_adds_up_over_nodes_and_the_latest_time_stays(any_stores:
     assert await any_stores.sessions.seen_since(NOW + 21) == []
     counted = [await any_stores.sessions.count_since(NOW + since) for since in (20, 21)]
     assert counted == [1, 0]
+
+
+async def test_what_the_ripper_score_is_made_of_adds_up_too_and_the_last_position_stays(
+    any_stores: Stores,
+) -> None:
+    await opened(any_stores, "sid-1")
+    for told in (
+        Activity(NOW + 1, 1, 10, 4.0, 1.0, 2.0, 3.0, 40.0),
+        Activity(NOW + 2, 1, 10, 4.0, 0.5, 0.5, 0.5, 80.0),
+        Activity(NOW + 3, 1, 10, 0.0),
+    ):
+        await any_stores.sessions.add_activity("edge-1", {"sid-1": told})
+    ((who, (known,)),) = (await any_stores.rippers.seen_since(NOW, NOW)).items()
+    assert who.name == REQUEST.viewer
+    assert known.course == Course("sid-1", REQUEST.asset, NOW, NOW + 3, 8.0, 1.5, 2.5, 3.5, 80.0)
+    assert await any_stores.rippers.seen_since(NOW + 4, NOW) == {}, "not seen since"
+    verdict = Verdict(70, {"sessions": 40, "renditions": 30})
+    await any_stores.rippers.rate({"sid-1": verdict, "gone": verdict})
+    assert [await any_stores.rippers.claim(["sid-1"], "log") for _ in range(2)] == [True, False]
+    assert await any_stores.rippers.claim(["sid-1"], "slow"), "another setting, another action"
+    (seen,) = await any_stores.sessions.seen_since(NOW)
+    assert (seen.score, seen.signals, seen.acted) == (70, verdict.signals, "slow")
+    await any_stores.sessions.revoke("sid", "sid-1")
+    assert await any_stores.rippers.seen_since(NOW, NOW) == {}, "revoked"
 
 
 async def test_nodes_telling_at_once_lose_nothing(any_stores: Stores) -> None:

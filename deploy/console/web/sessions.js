@@ -4,6 +4,15 @@ import { revokeDialog } from "/ui/revoke.js";
 import { bytes, clock, h, keyed, setText, spoken } from "/ui/shared/dom.js";
 
 const WATCHING_S = 20; // a player fetches at least this often while it plays
+const RIPPER = { log: "Ripper", slow: "Ripper, slowed", revoke: "Ripper, ended", lifted: "Ripper, let be" }; // by what was done
+const SIGNALS = {
+  ahead: "far ahead of the clock",
+  parallel: "many requests at once",
+  renditions: "every quality",
+  sessions: "many sessions at once",
+  apart: "from many places at once",
+  unbroken: "never a seek",
+};
 const STATES = { revoked: ["bad", "Revoked"], expired: ["", "Over"], over: ["", "Over"] };
 
 export function renderSessions(sessions, assets, now, refresh) {
@@ -33,6 +42,7 @@ function row(refresh) {
   const film = h("span");
   const edge = h("span", { class: "sub" });
   const state = h("span");
+  const ripper = h("span");
   const cells = Object.fromEntries(["from", "since", "seen", "media", "sent"].map((name) => [name, h("span", { class: name === "from" ? "cut" : "" })]));
   const revoke = h(
     "button",
@@ -49,7 +59,7 @@ function row(refresh) {
     h("td", { class: "number", "data-label": "Last seen" }, cells.seen),
     h("td", { class: "number right", "data-label": "Media" }, cells.media),
     h("td", { class: "number right", "data-label": "Sent" }, cells.sent),
-    h("td", { "data-label": "State" }, state),
+    h("td", { class: "states", "data-label": "State" }, state, ripper),
     h("td", { class: "wide right" }, revoke),
   );
   element.update = (next) => {
@@ -75,9 +85,18 @@ function row(refresh) {
     const [kind, word] = STATES[session.state] ?? (watching ? ["ok", "Watching"] : ["", "Idle"]);
     state.className = `pill ${kind}`;
     setText(state, word);
+    showRipper(ripper, session.ripper);
     element.className = STATES[session.state] ? "over" : "";
     revoke.disabled = Boolean(STATES[session.state]);
     revoke.setAttribute("aria-label", `Revoke: ${name}, ${film.textContent}`);
   };
   return element;
+}
+
+/** A badge for a viewer who reached the site's score; below it the bare number, and why in both. */
+function showRipper(element, { score, signals, acted }) {
+  element.hidden = !acted && !score;
+  element.className = acted ? "pill warn" : "sub";
+  setText(element, acted ? `${RIPPER[acted] ?? "Ripper"} · ${score}` : `score ${score}`);
+  element.title = Object.entries(signals).map(([name, points]) => `${SIGNALS[name] ?? name}: ${points}`).join("\n");
 }

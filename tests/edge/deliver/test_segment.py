@@ -14,7 +14,9 @@ from edge.deliver.cipher import cipher_length
 from edge.deliver.hold import LEAD_BYTES
 from edge.deliver.segment import entity_tag
 from keys.names import b64url
+from keys.pace import Pace
 from keys.problems import Problem
+from keys.revocation import LIFTED
 from origin.media.seal import SLICE
 from tests.edge.parts import GENERATION, Leave, MemoryKeys, World, descriptor, until, world
 from tests.support.viewer import decrypt
@@ -272,6 +274,49 @@ async def test_t1_what_may_not_drip_is_held_and_costs_nothing(edge: World, clien
         assert not edge.library.opens and not asking.done()
         edge.gate.given.set()
         assert (await asking).content == wanted
+
+
+async def test_what_was_held_is_told_of_also_when_the_client_left(
+    edge: World, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.deliver.hold.AT_ONCE_S", 0.0)
+    segments = edge.app.media.segments
+    segments._hold_s = segments._drip_every_s = 0.02
+    edge.gate.given.clear()
+    edge.gate.dripping = False
+    asking = asyncio.create_task(client.get(f"{edge.session()}720p/5.m4s"))
+    await edge.gate.arrived.wait()
+    await until(lambda: edge.gate.grants[-1].waits > 4)
+    asking.cancel()
+    await until(lambda: edge.gate.grants[-1].left)
+    await edge.app.activity.post()
+    (seen,) = edge.keys.seen[-1].values()
+    assert seen.held_s > 0 and seen.media_s == 0 and seen.position_s is None
+
+
+async def test_where_a_session_is_in_the_film_is_told(edge: World, client: httpx.AsyncClient) -> None:
+    for path in ("720p/0.m4s", "720p/1.m4s", "audio/5.m4s"):
+        assert (await client.get(edge.session() + path)).status_code == 200
+    await edge.app.activity.post()
+    (seen,) = edge.keys.seen[-1].values()
+    assert (seen.media_s, seen.again_s, seen.apart_s, seen.position_s) == (8.0, 0.0, 0.0, 8.0)
+
+
+async def test_who_is_slowed_gets_real_time_within_a_poll_and_his_pace_again_when_it_is_lifted(
+    edge: World, client: httpx.AsyncClient
+) -> None:
+    async def pace() -> Pace:
+        assert (await client.get(f"{edge.session()}720p/5.m4s")).status_code == 200
+        return edge.gate.paces[-1]
+
+    assert await pace() == Pace()
+    edge.keys.revoke("slow", "link-1")  # the link names a viewer, and so he is slowed or nobody
+    edge.keys.revoke("slow", "viewer-1")
+    await until(lambda: edge.app.revocations.revoked.version == 2)
+    assert await pace() == Pace().cautious() == Pace(0.0, 1.0, 0.0, 0.0)
+    edge.keys.revoke("slow", "viewer-1", LIFTED)
+    await until(lambda: edge.app.revocations.revoked.version == 3)
+    assert await pace() == Pace()
 
 
 async def test_t4_what_is_held_does_not_outlive_its_session(edge: World, client: httpx.AsyncClient) -> None:
