@@ -19,12 +19,11 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
-from edge.deliver.turns import Turns
+from edge.deliver.turns import Share, Turns
 from keys.problems import Problem
 from origin.media.seal import slice_count, slice_length
 
 PIECE: Final = 256 * 1024  # plain bytes to one piece: a multiple of the block
-TURN: Final = 4 * PIECE  # bytes of one body in a row, if its client takes them at once
 BLOCK: Final = 16
 _BUFFER: Final = PIECE + 2 * BLOCK  # update_into wants a block of room; the padded tail takes another
 _ONLY_OURS: Final = 2  # references while we look, at most: the local name and getrefcount's own argument
@@ -109,21 +108,19 @@ async def encrypted(
     """Bytes `start` ≤ i < `stop` of the encrypted body, in pieces. CBC is serial: the rest before is too.
 
     `slice_at(i)` gives plain slice i of an object of `length` bytes; Problem bad_upstream when it is of
-    another length. Pieces that are taken at once share one of `turns`, up to TURN bytes of them. Each is only
-    valid until the next is asked for, unless the receiver keeps a view of it. `lead` plain bytes, a multiple
-    of 16, come first as a piece of their own, in a small buffer: for who keeps that piece long.
+    another length. Pieces that are taken at once share one of `turns`. Each is only valid until the next is
+    asked for, unless the receiver keeps a view of it. `lead` plain bytes, a multiple of 16, come first as a
+    piece of their own, in a small buffer: for who keeps that piece long.
     """
     cipher = SegmentCipher(key, number)
-    index = out = due = 0
-    mine = -1
+    share = Share(turns)
+    index = out = 0
     while out < stop:
         plain = await slice_at(index)
         if len(plain) != slice_length(length, index):
             raise Problem("bad_upstream", detail=f"slice {index} of {length} bytes has {len(plain)}")
         for piece, last in _pieces(plain, lead if not index else 0, at_end=index == slice_count(length) - 1):
-            if out >= due or turns.round != mine:  # else the last piece was taken at once
-                await turns.next(first=not out)
-                due, mine = out + TURN, turns.round
+            await share.next(first=not out)
             buffer = pool.take() if out or not lead else bytearray(lead + 2 * BLOCK)
             made = cipher.into(buffer, piece, last=last)
             if out + made > start:

@@ -25,6 +25,7 @@ from edge.deliver.integrity import digest_fields
 from edge.deliver.needs import Opened
 from edge.deliver.path import Route
 from edge.deliver.serving import Serving
+from edge.deliver.turns import Share
 from keys.leases import Lease
 from keys.problems import Problem
 from origin.media.asset import FILE_OBJECT, Download
@@ -116,13 +117,14 @@ class Downloads:
         """Sends the slices of one span; the head of the response goes out once the first slice is there."""
         start, stop = span
         indexes = range(start // SLICE, slice_count(stop))
+        share = Share(self._serving.turns)
         opened = await self._open(chosen, indexes)
         if opened.source != "l1":
             body.may_wait()
         try:
             for index in indexes:
                 plain = await opened.slice(index)
-                await self._serving.turns.next(first=not body.begun)
+                await share.next(first=not body.begun)
                 if len(plain) != slice_length(chosen.file.size, index):
                     raise Problem("bad_upstream", detail=f"slice {index} has {len(plain)} bytes")
                 if not body.begun:

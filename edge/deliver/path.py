@@ -10,7 +10,7 @@ Other query parameters, such as CMCD, are ignored. Pure.
 
 import enum
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -91,8 +91,8 @@ def parse(raw_path: bytes, query: bytes = b"", cookies: bytes = b"", name: str =
     in_query = ";" not in first and not in_cookie
     path = f"/{first[0]}/" + "/".join(segments)
     if first[0] == "d":
-        found = _download(path, token, segments)
-        return replace(found, token_name=spelled, in_query=in_query, in_cookie=in_cookie)
+        asset, file = _download(segments)
+        return Route(Kind.DOWNLOAD, path, token, asset, "", "", 0, file, spelled, in_query, in_cookie)
     kind, asset, protection, rendition, number = _read(segments)
     if in_query and kind is not Kind.LINK:
         raise _refused("query style is for links")
@@ -118,8 +118,10 @@ def _tokens(first: str, query: bytes, names: tuple[str, ...]) -> list[tuple[str,
     in_path = _FIRST.fullmatch(first)
     if first not in ("v", "d") and (not in_path or in_path[1] not in names):
         raise _odd("parameters of the first segment")
-    pairs = (pair.decode("latin-1").partition("=") for pair in re.split(rb"[&;]", query))
-    in_query = [(name, value) for name, _, value in pairs if name in names]
+    in_query = []
+    if query:
+        pairs = (pair.decode("latin-1").partition("=") for pair in re.split(rb"[&;]", query))
+        in_query = [(name, value) for name, _, value in pairs if name in names]
     return [(in_path[1], in_path[2]), *in_query] if in_path else in_query
 
 
@@ -145,14 +147,13 @@ def _read(segments: list[str]) -> _Names:
     raise _refused("no such route")
 
 
-def _download(path: str, token: str, segments: list[str]) -> Route:
+def _download(segments: list[str]) -> tuple[str, str]:
     if len(segments) != 2:
         raise _refused("no such route")
     try:
-        asset, file = asset_id(segments[0]), file_name(segments[1])
+        return asset_id(segments[0]), file_name(segments[1])
     except Problem as problem:
         raise _refused(problem.detail) from None
-    return Route(Kind.DOWNLOAD, path, token, asset, file=file)
 
 
 def _inside(tail: list[str]) -> tuple[Kind, str, int]:

@@ -4,7 +4,8 @@
 
 However many bodies are under way, what is small (a playlist, a key, a head) waits for a piece or two, never
 for one of each body. The first piece of a body goes before pieces of bodies that have begun, for a player
-is waiting; every fourth turn goes to those, so that no crowd of newcomers can stop them.
+is waiting; every fourth turn goes to those, so that no crowd of newcomers can stop them. Pieces of one body
+that its client takes at once share a turn (`Share`): coming back for each would cost more than is gained.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from collections import deque
 from typing import Final
 
 NEWCOMERS: Final = 3  # turns in a row, while bodies that have begun wait
+IN_A_ROW: Final = 4  # pieces of one body in a turn, if its client takes them at once
 
 
 class Turns:
@@ -52,3 +54,20 @@ class Turns:
             return self._first
         self._in_a_row = 0
         return self._later
+
+
+class Share:
+    """The turns of one body."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+        self._round = -1  # in which its last turn was
+        self._left = 0  # pieces still to be made in it
+
+    async def next(self, *, first: bool = False) -> None:
+        """Before each piece: a turn, or the rest of the one it has, if nobody else was let go on since."""
+        if self._left and self._turns.round == self._round:
+            self._left -= 1
+            return
+        await self._turns.next(first=first)
+        self._round, self._left = self._turns.round, IN_A_ROW - 1

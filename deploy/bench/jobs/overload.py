@@ -2,12 +2,15 @@
 
 First as many sessions are opened as can be when nobody comes before another was answered: that is the
 capacity. Then newcomers come by the clock, whether or not those before them were answered, each on a
-connection that is free. Meanwhile viewers take segments; one that is refused or wrong fails the benchmark.
+connection that is free. All the while viewers take segments; one that is
+refused or wrong fails the benchmark.
 """
 
 import asyncio
+import contextlib
 import itertools
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -49,7 +52,7 @@ async def run(rig: Rig) -> list[Row]:
             "overload", f"time for each session opened, {over}", "ms",
             tuple(1000 * storm.seconds / max(1, storm.opened) for storm in storms),
             tuple(1000 / storm.capacity for storm in storms), Bar(ratio_at_least=GOODPUT),
-            remark="beside it what can be opened one after another",
+            remark="beside it what can be opened one after another, beside the same viewers",
         ),
         Row(
             "overload", f"p99 of segments of {WATCHING} who watch, {over}", "ms",
@@ -80,21 +83,27 @@ class _Storm:
 
 async def _storm(rig: Rig, film: Film, viewers: list[Session]) -> _Storm:
     await _calm(rig, film)
-    storm = _Storm(await _capacity(rig, film))
+    async with _watching(rig, viewers, []):
+        storm = _Storm(await _capacity(rig, film))
     links = _links(rig, film, int(TIMES * storm.capacity * rig.size.crowd_s) + 1)
+    async with _watching(rig, viewers, storm.segments_s):
+        await _come(rig, links, TIMES * storm.capacity, storm)
+    return storm
+
+
+@contextlib.asynccontextmanager
+async def _watching(rig: Rig, viewers: list[Session], took: list[float]) -> AsyncIterator[None]:
+    """Meanwhile the viewers take segments, for as long as newcomers come."""
     until = time.monotonic() + rig.size.crowd_s
     lines = [await Line.to(rig.edges[0]) for _ in viewers]
     try:
-        watching = [
-            asyncio.create_task(_watch(line, viewer, until, storm.segments_s))
-            for line, viewer in zip(lines, viewers, strict=True)
-        ]
-        await _come(rig, links, TIMES * storm.capacity, storm)
-        await asyncio.gather(*watching)
+        async with asyncio.TaskGroup() as watching:
+            for line, viewer in zip(lines, viewers, strict=True):
+                watching.create_task(_watch(line, viewer, until, took))
+            yield
     finally:
         for line in lines:
             line.close()
-    return storm
 
 
 async def _capacity(rig: Rig, film: Film) -> float:

@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.deliver.cipher import PIECE, TURN, BufferPool, SegmentCipher, cipher_length, encrypted, segment_iv
-from edge.deliver.turns import Turns
+from edge.deliver.cipher import PIECE, BufferPool, SegmentCipher, cipher_length, encrypted, segment_iv
+from edge.deliver.turns import IN_A_ROW, Turns
 from keys.problems import Problem
 from origin.media.seal import SLICE
 
@@ -58,7 +58,7 @@ class Counted(Turns):
 
 @pytest.mark.parametrize("at_once", [True, False])
 async def test_pieces_taken_at_once_share_a_turn_and_who_waits_takes_another(at_once: bool) -> None:
-    plain, turns = bytes(4 * TURN), Counted()
+    plain, turns = bytes(4 * IN_A_ROW * PIECE), Counted()
 
     async def slice_at(index: int) -> memoryview:
         return memoryview(plain)[index * SLICE : (index + 1) * SLICE]
@@ -66,7 +66,7 @@ async def test_pieces_taken_at_once_share_a_turn_and_who_waits_takes_another(at_
     async for _ in encrypted(KEY, 0, len(plain), slice_at, BufferPool(), turns, start=0, stop=len(plain)):
         if not at_once:
             await asyncio.sleep(0)  # as when the client's socket is full
-    assert turns.taken == 4 if at_once else turns.taken == 4 * TURN // PIECE
+    assert turns.taken == (4 if at_once else 4 * IN_A_ROW)
 
 
 @pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, PIECE, SLICE, SLICE + 1])
