@@ -173,12 +173,12 @@ class Cycle:
         if self.more_body:
             self.keep_alive, self._early = False, True
         self._continue = False
-        lines = [_STATUS_LINES[status]]
+        parts: list[bytes] = []
         length: int | None = None
         says_close = False
         for name, value in (*every_answer(), *headers):
             name = name.lower()
-            lines.append(b"%b: %b\r\n" % (name, value))
+            parts += (name, b": ", value, b"\r\n")
             if name in _FRAMING:
                 if name == b"content-length":
                     length = int(value)
@@ -186,9 +186,10 @@ class Cycle:
                     says_close = says_close or b"close" in value.lower()
                 else:
                     raise RuntimeError("how a body is framed is not for applications to say")
-        fields = b"".join(lines[1:])
-        if not _FIELD_LINES.fullmatch(fields) or fields.count(b"\r\n") != len(lines) - 1:
+        fields = b"".join(parts)
+        if not _FIELD_LINES.fullmatch(fields) or 4 * fields.count(b"\r\n") != len(parts):
             raise RuntimeError("a field that is not well formed")
+        lines = [_STATUS_LINES[status], fields]
         if says_close:
             self.keep_alive = False
         elif not self.keep_alive:

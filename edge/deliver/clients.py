@@ -40,6 +40,17 @@ def address(text: str) -> Address | None:
 
 def client_address(peer: str, forwarded: Sequence[bytes], trusted: Sequence[Network]) -> str:
     """The client's address. `peer` is the socket's, `forwarded` the X-Forwarded-For values in order."""
+    return _walked(peer, forwarded, trusted) if trusted else _spelled(peer)
+
+
+@functools.lru_cache(maxsize=4096)
+def _spelled(peer: str) -> str:
+    """An address as all compare it."""
+    found = address(peer)
+    return peer if found is None else str(found)
+
+
+def _walked(peer: str, forwarded: Sequence[bytes], trusted: Sequence[Network]) -> str:
     current = address(peer)
     if current is None:
         return peer
