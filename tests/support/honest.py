@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from playwright.async_api import Page, Request
@@ -25,7 +26,7 @@ on('waiting', (video) => {
   told.stalls.push(video.currentTime);
 });
 """
-_SEGMENT: Final = re.compile(r"/(\d+)p/(\d+)\.m4s$")
+_SEGMENT: Final = re.compile(r"/(\d+)p/\d+\.m4s$")
 
 
 @dataclass
@@ -35,14 +36,8 @@ class Seen:
     stalls: list[float] = field(default_factory=list)  # moments of the film at which it stood still
     stalled_s: float = 0.0
     seek_s: list[float] = field(default_factory=list)  # from each seek until it played
-    rungs: list[tuple[int, int]] = field(default_factory=list)  # (height, number) of every segment asked for
+    lost: int = 0  # how often it went down a rung
     trouble: list[str] = field(default_factory=list)
-
-    @property
-    def lost(self) -> int:
-        """How often the player itself went down a rung."""
-        heights = [height for height, _ in self.rungs]
-        return sum(after < before for before, after in zip(heights, heights[1:], strict=False))
 
 
 class Honest:
@@ -53,7 +48,7 @@ class Honest:
         self.watching = Watching(page)
         self.page = page
         self._choose = choose
-        self._rungs: list[tuple[int, int]] = []
+        self._heights: list[int] = []  # of every segment of picture asked for
         page.on("request", self._asked)
 
     async def opens(self, url: str) -> None:
@@ -89,13 +84,13 @@ class Honest:
             stalls=told["stalls"],
             stalled_s=told["stalledMs"] / 1000,
             seek_s=[ms / 1000 for ms in told["seekMs"]],
-            rungs=list(self._rungs),
+            lost=sum(after < before for before, after in pairwise(self._heights)),
             trouble=list(self.watching.trouble),
         )
 
     def _asked(self, request: Request) -> None:
         if found := _SEGMENT.search(request.url):
-            self._rungs.append((int(found[1]), int(found[2])))
+            self._heights.append(int(found[1]))
 
     async def _plays_between(self, least: float, most: float) -> None:
         await self.page.wait_for_function(
