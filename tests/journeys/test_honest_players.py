@@ -1,12 +1,12 @@
-"""Pace slows no honest player (SECURITY T1): each starts, seeks, plays fast and changes quality as without it.
+"""Pace slows no honest player (SECURITY T1): all start, seek, play fast, change quality as without it.
 
-Each plays twice at once, with the default pace and with none. The film is longer than the burst, so that who
-takes all he can comes to its end. Two kinds of player:
+The pace is the default one, and the film longer than its burst: who takes all he can comes to its end.
 
-* Shaka, VLC and ffmpeg at reading pace ask for what they are about to show. Nothing of theirs is ever held, which
-  the edge itself counts: no clock decides.
-* Stock hls.js (up to 600 s at this bit rate) and mpv (150 MiB) take all there is. Beyond the burst they are held,
-  far ahead of the picture: they must stall and lose rungs no more often than without a pace.
+* Shaka, VLC and ffmpeg at reading pace ask for what they are about to show. Nothing of theirs is ever held,
+  which the edge itself counts: no clock decides.
+* Stock hls.js (up to 600 s at this bit rate) and mpv (150 MiB) take all there is. Beyond the burst they are
+  held, far ahead of the picture. They play beside themselves without a pace, and must stall and lose rungs no
+  more often.
 
 The page, which holds 30 s, is of the first kind with ten seeks in a minute, of the second with ten in a few
 seconds. A minute of seeks takes a minute: `make soak`.
@@ -134,8 +134,9 @@ async def watch(world: World, browser: Browser, viewer: str, paced: bool, every_
 
 
 async def test_t1_mpv_plays_as_if_there_were_no_pace(world: World, tmp_path: Path) -> None:
-    """Its seeks stay in what it holds: before their commit 380a518c FFmpeg's libraries, as Debian 12 has them, do
-    not find their place again in fMP4 beyond that, paced or not (mpv issue 13211)."""
+    """Its seeks stay in what it holds. Beyond that, FFmpeg's libraries before their commit 380a518c, such as
+    Debian 12's, do not find their place in fMP4 again, paced or not (mpv issue 13211).
+    """
     for round_ in range(ROUNDS):
         before = world.waits()
         async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""An honest viewer in a browser: starts, seeks, plays fast, changes the quality; and what he had to put up with."""
+"""An honest viewer in a browser, who starts, seeks, plays fast, changes the quality; and what he saw."""
 
 import re
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from playwright.async_api import Page, Request
 
 from tests.support.watching import PLAYS_MS, Watching
 
-# A stall is a picture that stood still while it played: what a start or a seek takes until it plays is told apart.
+# A stall is a picture that stood still while it played; what a start or a seek takes is told apart.
 _PROBE: Final = """
 const told = window.told = { stalls: [], stalledMs: 0, seekMs: [] };
 let plays = false, stalledAt = 0, soughtAt = 0;

@@ -1,4 +1,4 @@
-"""A site of its own on loopback, whose pages play links with stock hls.js and stock Shaka, as a customer's would.
+"""A site of its own on loopback, whose pages play links with stock hls.js and stock Shaka.
 
 The scripts come from where set-up put them; a test that needs one that is not there skips and says why.
 """
@@ -19,8 +19,8 @@ SCRIPTS: Final = {
     "shaka": PACKAGES / "shaka-player" / "dist" / "shaka-player.compiled.js",
 }
 
-# Each page plays the link in its fragment and offers `window.choose(height)`. Nothing else is set: every buffer,
-# time limit and choice of quality is the player's own.
+# Each page plays the link in its fragment and offers `window.choose(height)`. Buffers, time limits and
+# the choice of quality are the player's own.
 PAGES: Final = {
     "hls": """
 const hls = window.hls = new Hls();
@@ -48,13 +48,13 @@ _PAGE: Final = """<!doctype html><meta charset="utf-8"><title>{name}</title><lin
 
 
 @contextlib.contextmanager
-def stage(folder: Path, port: int = 0) -> Iterator[str]:
+def stage(folder: Path) -> Iterator[str]:
     """The site's address while entered; its pages are /hls.html and /shaka.html."""
     for name, script in PAGES.items():
         (folder / f"{name}.html").write_text(_PAGE.format(name=name, script=script))
         if SCRIPTS[name].exists():
             (folder / f"{name}.js").write_bytes(SCRIPTS[name].read_bytes())
-    with ThreadingHTTPServer(("127.0.0.1", port), partial(_Quiet, directory=str(folder))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
