@@ -91,7 +91,7 @@ async def mpv(link: str, folder: Path) -> AsyncIterator[Mpv]:
 
 
 class Vlc:
-    """A running VLC with its own defaults."""
+    """A running VLC."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -103,8 +103,8 @@ class Vlc:
 
 
 @contextlib.asynccontextmanager
-async def vlc(link: str, folder: Path) -> AsyncIterator[Vlc]:
-    """VLC that plays a link; skips where there is none. `folder` is one that anybody may write to."""
+async def vlc(link: str, folder: Path, *, speed: float) -> AsyncIterator[Vlc]:
+    """VLC that plays a link at a speed; skips where there is none. `folder` is one that anybody may write to."""
     if shutil.which("cvlc") is None:
         pytest.skip("VLC is not installed (Debian: vlc-bin, vlc-plugin-base)")
     socket = folder / "vlc.sock"
@@ -119,7 +119,7 @@ async def vlc(link: str, folder: Path) -> AsyncIterator[Vlc]:
         "--aout",
         "adummy",
     )
-    command = ["cvlc", *options, link]
+    command = ["cvlc", *options, "--rate", str(speed), link]
     if os.geteuid() == 0:  # VLC refuses to run as root
         command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
     process = await asyncio.create_subprocess_exec(
