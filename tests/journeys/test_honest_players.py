@@ -4,17 +4,17 @@ The pace is the default one, and the film longer than its burst: who takes all h
 
 * Shaka, VLC and ffmpeg at reading pace ask for what they are about to show. Nothing of theirs is ever held,
   which the edge itself counts: no clock decides.
-* Stock hls.js (up to 600 s at this bit rate) and mpv (150 MiB) take all there is. Beyond the burst they are
-  held, far ahead of the picture. They play beside themselves without a pace, and must stall and lose rungs no
-  more often.
+* Stock hls.js (up to 600 s at this bit rate), mpv (150 MiB) and, once it has sought ten times, the page (30 s
+  each time) take more than the burst. Beyond it they are held, far ahead of the picture. They play beside
+  themselves without a pace, and must stall and lose rungs no more often.
 
-The page, which holds 30 s, is of the first kind with ten seeks in a minute, of the second with ten in a few
-seconds. A minute of seeks takes a minute: `make soak`.
+The ten seeks come in seconds here; those that take their minute are for `make soak`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import subprocess
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -100,7 +100,7 @@ async def test_t1_a_player_in_a_browser_plays_as_if_there_were_no_pace(
         assert paced.trouble == free.trouble == []
         if player == "hls":
             assert held, "it took more than the burst"
-        elif player == "shaka" or every_s == MINUTE:
+        elif player == "shaka":
             assert not held
             return
         if (
@@ -162,23 +162,16 @@ async def use_mpv(player: Mpv) -> None:
     await player.plays_on(12.0, 2.0)
 
 
-async def test_t1_vlc_and_ffmpeg_at_reading_pace_never_wait(
-    world: World, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Both at once, each a viewer of his own. VLC plays at 2× and seeks ten times."""
+async def test_t1_vlc_never_waits(world: World, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """It plays at 2× and seeks ten times."""
     before = world.system.counts()
     folder = tmp_path_factory.mktemp("vlc")
     for each in (folder, *folder.parents[:3]):
         each.chmod(each.stat().st_mode | 0o011)
     folder.chmod(0o777)
-    async with (
-        reading(world.link("ffmpeg", paced=True)) as ffmpeg,
-        vlc(world.link("vlc", paced=True), folder, speed=2) as player,
-    ):
+    async with vlc(world.link("vlc", paced=True), folder, speed=2) as player:
         await use_vlc(world, player)
-        assert await ffmpeg.wait() == 0
     after = world.system.counts()
-    assert after["segments"] - before["segments"] >= 2 * len(SEEKS), "VLC played where it was told to"
     assert after["pace_waits"] == before["pace_waits"]
     assert after["failed"] == before["failed"]
 
@@ -201,28 +194,11 @@ async def served(world: World, more: int) -> None:
     await eventually(have, within_s=30)
 
 
-@asynccontextmanager
-async def reading(link: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """ffmpeg that decodes 15 s of a link as fast as it is watched."""
-    options = (
-        "-v",
-        "error",
-        "-re",
-        "-allowed_extensions",
-        "ALL",
-        "-extension_picky",
-        "0",
-        "-i",
-        link,
-        "-t",
-        "15",
-    )
-    process = await asyncio.create_subprocess_exec(
-        imageio_ffmpeg.get_ffmpeg_exe(), *options, "-f", "null", "-", stdin=asyncio.subprocess.DEVNULL
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+def test_t1_ffmpeg_at_reading_pace_never_waits(world: World) -> None:
+    before = world.system.counts()
+    reading = ("-v", "error", "-re", "-allowed_extensions", "ALL", "-extension_picky", "0", "-t", "12")
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), *reading, "-i", world.link("ffmpeg", paced=True)]
+    subprocess.run([*command, "-f", "null", "-"], check=True, stdin=subprocess.DEVNULL, timeout=200)
+    after = world.system.counts()
+    assert after["segments"] > before["segments"]
+    assert after["pace_waits"] == before["pace_waits"]

@@ -104,7 +104,7 @@ class Vlc:
 
 @contextlib.asynccontextmanager
 async def vlc(link: str, folder: Path, *, speed: float) -> AsyncIterator[Vlc]:
-    """VLC that plays a link at a speed; skips where there is none. `folder` is one that anybody may write to."""
+    """VLC that plays a link at a speed; skips where there is none. Anybody may write to `folder`."""
     if shutil.which("cvlc") is None:
         pytest.skip("VLC is not installed (Debian: vlc-bin, vlc-plugin-base)")
     socket = folder / "vlc.sock"
