@@ -93,13 +93,41 @@ async def mpv(link: str, folder: Path) -> AsyncIterator[Mpv]:
 class Vlc:
     """A running VLC."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(
+        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._process, self._reader, self._writer = process, reader, writer
+        self._at = -1  # whole seconds of the film
 
-    async def does(self, command: str) -> None:
-        """One line of its remote control."""
-        self._writer.write(command.encode() + b"\n")
-        await self._writer.drain()
+    @property
+    def ended(self) -> bool:
+        """Whether it took the film to be over, as VLC 3 does now and then after a seek, unasked."""
+        return self._process.returncode is not None
+
+    async def seeks(self, place: int) -> None:
+        """To this moment of the film, and plays a little."""
+        await self._does(f"seek {place}")
+        await self.plays_past(place)
+
+    async def plays_past(self, seconds: int) -> None:
+        """Waits until the film plays here, or has ended."""
+
+        async def plays() -> bool:
+            await self._does("get_time")
+            return self.ended or seconds < self._at < seconds + 30
+
+        await eventually(plays, within_s=60)
+
+    async def listen(self) -> None:
+        """Keeps up with what it answers, until it ends."""
+        while line := await self._reader.readline():
+            if (word := line.decode(errors="replace").strip("> \r\n")).isdecimal():
+                self._at = int(word)
+
+    async def _does(self, command: str) -> None:
+        with contextlib.suppress(ConnectionError):  # it has ended
+            self._writer.write(command.encode() + b"\n")
+            await self._writer.drain()
 
 
 @contextlib.asynccontextmanager
@@ -108,6 +136,7 @@ async def vlc(link: str, folder: Path, *, speed: float) -> AsyncIterator[Vlc]:
     if shutil.which("cvlc") is None:
         pytest.skip("VLC is not installed (Debian: vlc-bin, vlc-plugin-base)")
     socket = folder / "vlc.sock"
+    socket.unlink(missing_ok=True)
     options = (
         "-I",
         "oldrc",
@@ -119,7 +148,7 @@ async def vlc(link: str, folder: Path, *, speed: float) -> AsyncIterator[Vlc]:
         "--aout",
         "adummy",
     )
-    command = ["cvlc", *options, "--rate", str(speed), link]
+    command = ["cvlc", *options, "--rate", str(speed), "--play-and-exit", link]
     if os.geteuid() == 0:  # VLC refuses to run as root
         command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
     process = await asyncio.create_subprocess_exec(
@@ -129,7 +158,12 @@ async def vlc(link: str, folder: Path, *, speed: float) -> AsyncIterator[Vlc]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        yield Vlc(*await _connected(socket))
+        found = Vlc(process, *await _connected(socket))
+        listening = asyncio.create_task(found.listen())
+        try:
+            yield found
+        finally:
+            listening.cancel()
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
