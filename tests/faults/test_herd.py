@@ -38,7 +38,7 @@ async def herd_on_a_cold_asset(world: Fleet, size: int, edges: int) -> None:
     assert {answer.status for answer in documents} == {200}
     await sessions[0].get("audio/0.m4s")  # from here on only 720p/0 is missing
     await asyncio.gather(*(each.patient("720p/key/0") for each in sessions))  # all have their lease
-    world.origin.hold_after(SLICE + 300_000)
+    world.origin.hold_after(SLICE + 300_000, alive=True)  # a crowd takes longer than a silent origin has
     waiting = [asyncio.create_task(each.get("720p/0.m4s")) for each in sessions]
     await held(world)
     await asyncio.gather(*(each.client.moved.wait() for each in sessions))

@@ -19,6 +19,7 @@ from typing import Any, Final
 PIECE: Final = 1 << 16
 WAITING: Final = 16  # pieces on their way in a connection, that is 1 MiB
 LOOK_S: Final = 0.01
+ALIVE_S: Final = 1.0
 _REQUEST: Final = re.compile(rb"(?:^|\n)(GET|HEAD|POST|DELETE) (\S+) HTTP/1\.1\r\n")
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends RST
@@ -44,6 +45,7 @@ class Proxy:
         self.connections = 0  # taken so far
         self.asked: list[str] = []  # targets of the requests that passed
         self.bytes_down = 0
+        self._alive = False  # while it holds
         self._faults: deque[_Fault] = deque()
         self._open: set[asyncio.StreamWriter] = set()
         self._pipes: set[asyncio.Task[None]] = set()
@@ -71,8 +73,12 @@ class Proxy:
         """Flips a bit of byte `at` of what the server sends."""
         self._faults += [_Fault("corrupt", at) for _ in range(times)]
 
-    def hold_after(self, after: int) -> None:
-        """From so many bytes of the server on one connection on, everything waits until it is healed."""
+    def hold_after(self, after: int, *, alive: bool = False) -> None:
+        """From so many bytes of the server on one connection on, everything waits until it is healed.
+
+        `alive`: but for a byte each ALIVE_S, so that nobody gives the server up meanwhile.
+        """
+        self._alive = alive
         self._faults.append(_Fault("hold", after))
 
     def heal(self) -> None:
@@ -188,8 +194,11 @@ class Proxy:
             due, data = await pieces.get()
             if due > self._loop.time():
                 await asyncio.sleep(due - self._loop.time())
-            while self.blackhole:  # noqa: ASYNC110 - the test sets it from its own thread
+            since = self._loop.time()
+            while self.blackhole:  # the test sets it from its own thread
                 await asyncio.sleep(LOOK_S)
+                if down and self.holding and self._alive and self._loop.time() - since >= ALIVE_S:
+                    data, since = self._one_of(data, sink), self._loop.time()
             if not data:
                 sink.write_eof()
                 return
@@ -208,6 +217,13 @@ class Proxy:
                 raise _Finished
             if down and self.rate is not None:
                 await asyncio.sleep(len(data) / self.rate)
+
+    def _one_of(self, data: bytes, sink: asyncio.StreamWriter) -> bytes:
+        """Passes one byte on; the others."""
+        if len(data) > 1:
+            self.bytes_down += 1
+            sink.write(data[:1])
+        return data[1:] or data
 
     def _hit(self, number: int, data: bytes) -> tuple[bytes, str]:
         """What of these bytes passes, and how the connection ends then."""
