@@ -67,7 +67,7 @@ class Store:
             return
         held.bytes += by
         self.used_bytes += by
-        if held.body.size > self.object_bytes or held.bytes > self._limit:
+        if held.body.size + by > self.object_bytes or held.bytes > self._limit:
             self.remove(held)
             held.body.drop()
         else:

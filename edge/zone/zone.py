@@ -10,7 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_SHAPE = re.compile(r"(/(?:[A-Za-z0-9._~-]+/)*)=(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?")
+_SHAPE = re.compile(
+    r"(/(?:[A-Za-z0-9._~-]+/)*)=(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?/?"
+)
 
 
 @dataclass(frozen=True, slots=True)
