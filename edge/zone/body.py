@@ -5,7 +5,7 @@ keep holds only what its readers have not taken yet, and comes no faster than th
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from edge.zone.upstream import BrokenOff
@@ -77,7 +77,7 @@ class Body:
         self._readers.pop(reading, None)
         self._tell()
 
-    async def after(self, reading: object, at: int) -> AsyncIterator[bytes]:
+    async def after(self, reading: object, at: int) -> AsyncGenerator[bytes, None]:
         """Pieces from byte `at` on. BrokenOff."""
         while True:
             piece = self._from(at)
@@ -121,7 +121,7 @@ class Reading:
         """Reads no more."""
         self._body.leave(self)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The bytes, as they come. BrokenOff."""
         left = None if self._stop is None else self._stop - self._start
         if left == 0:

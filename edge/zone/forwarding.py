@@ -75,7 +75,7 @@ def incoming(scope: Any, origin: Origin) -> Incoming:
 def forwarded(
     asked: Incoming, fields: Fields, name: str, trusted: Sequence[Network]
 ) -> list[tuple[bytes, bytes]]:
-    """The fields that go to the origin, made of `fields` (the request's, or conditional ones in their place)."""
+    """The fields that go to the origin, made of `fields`: the request's, or conditional ones in their place."""
     peer = address(asked.client)
     believed = peer is not None and inside(peer, trusted)
     hops = [*(asked.forwarded_for if believed else ()), asked.client.encode("ascii")]

@@ -1,8 +1,8 @@
 """A zone's requests over raw ASGI: look up, decide, ask the origin where that is called for, answer.
 
-What is fresh is served at once; what may be stale is served while one request renews it. Of
-requests that miss together one asks the origin; the others wait for the head of its answer, then read the body
-as it comes if the answer is one for them, or ask for themselves. A URI whose answers are no one else's is
+What is fresh is served at once; what may be stale is served while one request renews it. Of requests that
+miss together one asks the origin; the others wait for the head of its answer, then read the body as it comes
+if the answer is one for them, or ask for themselves. A URI whose answers are no one else's is
 remembered for a while: nobody waits for those (hit-for-miss).
 """
 

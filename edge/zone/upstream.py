@@ -1,12 +1,12 @@
 """One request to a zone's origin and its answer, streamed both ways.
 
-Knows connections, their times, and what an origin may do wrong on the wire; what fields mean is `edge.http`'s.
+Knows connections, their times, and what an origin may do wrong on the wire; what fields mean `edge.http` knows.
 A request is sent once. Only a GET or HEAD without a body whose kept connection turned out to be
 closed, before a byte of an answer came, is sent once more on another one (RFC 9110 §9.2.2).
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,7 +56,7 @@ class Reply:
         self.fields: Fields = lowered(response.headers)
         self._response = response
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. BrokenOff."""
         try:
             async for piece in self._response.aiter_stream():
