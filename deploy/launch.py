@@ -126,7 +126,7 @@ def _spec(
 
 
 def listen(host: str, port: int, what: str) -> socket.socket:
-    """A socket that listens there, to be inherited. `what` is to. SettingError when the port cannot be had."""
+    """A socket that listens there, for `what`. SettingError when the port cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,1 +1,1 @@
-"""Zones: any HTTP origin behind the edge's cache. The parts that ask, keep and answer; `edge.http` decides."""
+"""Zones: any HTTP origin behind the edge's cache. Here is who asks, keeps and answers; `edge.http` decides."""

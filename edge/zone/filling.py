@@ -1,6 +1,6 @@
 """One request to the origin on behalf of a cache: what came of it, kept where it may be.
 
-`Filling.obtain` asks, stores, freshens and invalidates; who presents the outcome to a client, or to nobody, is
+`Filling.obtain` asks, stores, freshens and invalidates; who presents the outcome, if anybody, is
 not known here. A body that is kept comes in a task of its own, so that it comes whole whether or not its
 first client stays; nobody left to read it, it is finished only when little of it is missing (SECURITY F20).
 """
@@ -89,7 +89,7 @@ class Filling:
         storable: bool = True,
         background: bool = False,
     ) -> Outcome:
-        """What the origin says. `validated` is what is held of the decision's entry; `send` makes the request."""
+        """What the origin says. `validated` is held of the decision's entry, `send` makes the request."""
         fields = list(request.fields)
         if isinstance(decision, Validate):
             fields = validation.conditional_request(request, decision)

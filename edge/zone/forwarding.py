@@ -1,7 +1,7 @@
-"""What an origin is told of a request, and what a client is told of an origin's answer, but for the cache. Pure.
+"""What an origin is told of a request, and a client of its answer, but for what caching adds. Pure.
 
-The client's Host is kept and is part of the cache key, as is the scheme: an origin that makes links or chooses
-a site by them cannot be led to make an answer for others wrong (SECURITY T6). For the same reason what clients
+The client's Host is kept and is part of the cache key, as is the scheme: an origin that makes links or
+chooses a site by them cannot be led to make an answer for others wrong (SECURITY T6). So what clients
 say of X-Forwarded-* and its kin is dropped and said anew; only X-Forwarded-For of a trusted
 proxy is carried on. Every other end-to-end field goes through.
 """
@@ -75,7 +75,7 @@ def incoming(scope: Any, origin: Origin) -> Incoming:
 def forwarded(
     asked: Incoming, fields: Fields, name: str, trusted: Sequence[Network]
 ) -> list[tuple[bytes, bytes]]:
-    """The fields that go to the origin, made of `fields`: the request's, or conditional ones in their place."""
+    """The fields that go to the origin, made of `fields`: the request's or conditional ones."""
     peer = address(asked.client)
     believed = peer is not None and inside(peer, trusted)
     hops = [*(asked.forwarded_for if believed else ()), asked.client.encode("ascii")]
