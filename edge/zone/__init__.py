@@ -1,1 +1,1 @@
-"""Zones: any HTTP origin behind the edge's cache. Here is who asks, keeps and answers; `edge.http` decides."""
+"""Zones: any HTTP origin behind the edge's cache. Here is what asks, keeps, answers; `edge.http` decides."""

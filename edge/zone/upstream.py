@@ -1,6 +1,6 @@
 """One request to a zone's origin and its answer, streamed both ways.
 
-Knows connections, their times, and what an origin may do wrong on the wire; what fields mean `edge.http` knows.
+Knows connections, their times, and what an origin may do wrong on the wire, but not what fields mean.
 A request is sent once. Only a GET or HEAD without a body whose kept connection turned out to be
 closed, before a byte of an answer came, is sent once more on another one (RFC 9110 §9.2.2).
 """
