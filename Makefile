@@ -1,7 +1,7 @@
 # make demo    everything on this machine: a sample film, links to play it, the admin page
 # make proof   puts the whole to the proof: plays, rips, kills, and says what holds
 # make test    all tests            make check   format, lint, types, tests
-# make soak    the faults in full size, and whether anything grows in MINUTES=10 of playing
+# make soak    the faults in full size, seeking for a minute, and whether anything grows in MINUTES=10 of playing
 # make bench   what it costs beside a bare server; writes deploy/bench/RESULTS.md
 # make setup   only the set-up, which every target does by itself; the command is then .venv/bin/sluice
 .PHONY: setup demo test check bench lock
@@ -38,7 +38,7 @@ check: setup-dev
 # The faults in full size; with fewer MINUTES in a part of it.
 .PHONY: soak
 soak: setup-dev
-	@SOAK_MINUTES=$(or $(MINUTES),10) $(py) -m pytest -m soak -v -s --timeout 0 tests/faults $(ARGS)
+	@SOAK_MINUTES=$(or $(MINUTES),10) $(py) -m pytest -m soak -v -s --timeout 0 tests/faults tests/journeys $(ARGS)
 
 bench: setup
 	@$(py) -m deploy.bench $(ARGS)

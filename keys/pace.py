@@ -129,14 +129,17 @@ def take(state: PaceState, pace: Pace, charge: Charge, now: float) -> Granted | 
         return Granted(state)
     ready = refilled(state, pace, now)
     need = min(charge.seconds, pace.burst_s)  # a segment longer than the burst is given from a full bucket
-    if ready.level >= need:
-        return Granted(_paid(ready, ready.level - charge.seconds, charge))
-    draw = pace.jump_s if ready.jumps >= 1 and ready.is_jump(charge.item, charge.number) else 0.0
-    if draw and ready.level + draw >= need:
-        level = ready.level + draw - charge.seconds
-        return Granted(_paid(replace(ready, jumps=ready.jumps - 1), level, charge))
+    # Also where what is left would pay for this segment and not for the next: a seek gives `jump_s` at once.
+    draws = (
+        ready.jumps >= 1
+        and ready.level < max(need, pace.jump_s)
+        and ready.is_jump(charge.item, charge.number)
+    )
+    level = ready.level + pace.jump_s * draws
+    if level >= need:
+        return Granted(_paid(replace(ready, jumps=ready.jumps - draws), level - charge.seconds, charge))
     behind = max(0.0, ready.stamp - now)  # another edge's clock is ahead of ours
-    return Wait(behind + (need - ready.level - draw) / pace.rate)
+    return Wait(behind + (need - level) / pace.rate)
 
 
 def paid_ahead(state: PaceState, pace: Pace, charge: Charge, following: Sequence[float]) -> PaceState:

@@ -2,7 +2,7 @@
 # Makes this checkout ready to run: a Python environment in .venv with the locked packages, the command
 # .venv/bin/sluice, and what the pages load in a browser in edge/web/vendor.
 #
-#   deploy/setup/setup.sh [--dev]      --dev: also what tests and checks need
+#   deploy/setup/setup.sh [--dev]      --dev: also what tests and checks need, players among it
 #
 # Needs Python 3.11 or newer with pip, and no root. Neither ensurepip (python3-venv) nor Node is needed. The user's own
 # pip and npm configuration is respected. Running it again costs nothing: each step leaves a stamp of what it did.
@@ -94,20 +94,26 @@ run_npm() {
     PATH=$node/bin:$PATH "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" "$@"
 }
 
+# $1: what npm is told to leave out, nothing for developers. The packages stay in .tools/npm.
 install_pages() {
     vendor=$root/edge/web/vendor
     wanted=$(digest "$here/npm/package-lock.json" "$here/vendor.py")
-    done_already pages "$wanted" && [ -f "$vendor/hls.min.js" ] && return
+    if [ -f "$vendor/hls.min.js" ]; then
+        done_already players "$wanted" && return
+        [ -n "$1" ] && done_already pages "$wanted" && return
+    fi
     say "hls.js for the player page"
     rm -rf "$tools/npm" && mkdir -p "$tools" && cp -R "$here/npm" "$tools/npm"
-    (cd "$tools/npm" && run_npm ci --silent) || fail "npm could not fetch the packages of deploy/setup/npm"
+    (cd "$tools/npm" && run_npm ci --silent $1) || fail "npm could not fetch the packages of deploy/setup/npm"
     "$venv/bin/python" "$here/vendor.py" "$tools/npm" "$vendor"
     stamp pages "$wanted"
+    [ -n "$1" ] || stamp players "$wanted"
 }
 
+dev=${1:-}
 make_environment
 install_packages runtime "$here/requirements.lock"
-if [ "${1:-}" = --dev ]; then install_packages dev "$here/requirements-dev.lock"; fi
+if [ "$dev" = --dev ]; then install_packages dev "$here/requirements-dev.lock"; fi
 install_command
-install_pages
+if [ "$dev" = --dev ]; then install_pages ""; else install_pages --omit=dev; fi
 say "ready: .venv/bin/sluice"

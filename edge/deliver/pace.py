@@ -208,8 +208,9 @@ class PaceGate:
                 look = await self._ledger.look(lane.bucket, lane.asks)
                 if look is not None:
                     lane.grant(look)
-                    self._count_waits(lane)
-                    await _pause(lane.changed, look.wait_s if lane.waiting else None)
+                    if look.wait_s is not None:  # else who is there came while the bucket was written
+                        self._count_waits(lane)
+                        await _pause(lane.changed, look.wait_s if lane.waiting else None)
         except asyncio.CancelledError:
             lane.abandon(Problem("unavailable", detail="the pace gate is closed"))
             raise

@@ -100,6 +100,14 @@ def test_a_seek_is_answered_at_once_while_jumps_are_in_store() -> None:
     assert state.level == pytest.approx(PACE.rate / JUMP_REFILL - 4)
 
 
+@given(st.floats(0.0, PACE.burst_s))
+def test_a_seek_gives_eight_seconds_at_once_whatever_is_left(level: float) -> None:
+    """Also where what is left pays for the first segment alone: who plays at 2× needs the second."""
+    state = PaceState(level, NOW, jumps=1.0, recent=(("film:1", 3),))
+    state = granted(granted(state, 50), 51)
+    assert state.jumps == (1.0 if level >= PACE.jump_s else 0.0)
+
+
 def test_a_near_number_is_no_jump() -> None:
     state = spent(numbers=75)
     for number in (75, 76):

@@ -16,11 +16,15 @@ class Watching:
 
     async def open(self, edge: str, link: str) -> None:
         """The player page with the link in its fragment, muted so that it may start by itself."""
+        await self.start_muted()
+        await self.page.goto(f"{edge}/watch/#{link}")
+
+    async def start_muted(self) -> None:
+        """Lets whatever page is opened next start by itself."""
         await self.page.add_init_script(
             "HTMLMediaElement.prototype.play = ((play) => function () {"
             " this.muted = true; return play.call(this); })(HTMLMediaElement.prototype.play);"
         )
-        await self.page.goto(f"{edge}/watch/#{link}")
 
     async def until(self, condition: str, arg: object = None) -> None:
         """Waits until an expression holds in the page."""

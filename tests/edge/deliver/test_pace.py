@@ -6,6 +6,7 @@ import time
 import pytest
 
 from edge.deliver.pace import DRIPPING, PaceGate
+from edge.deliver.pace_ledger import MARKER, PaceStore
 from edge.deliver.pace_stores import MemoryPaceStore
 from keys.pace import AHEAD, JUMP_REFILL, Pace
 from keys.problems import Problem
@@ -207,3 +208,35 @@ async def test_a_gate_remembers_no_more_buckets_than_its_limit() -> None:
     assert held.granted
     assert len(paced._lanes) <= 4
     await paced.aclose()
+
+
+async def test_who_comes_while_the_bucket_is_written_has_not_waited_for_the_pace() -> None:
+    """Players ask for several segments at once; nobody was ever too early here."""
+    count = Counts()
+    store = Slow(MemoryPaceStore(time.monotonic))
+    paced = gate(store, count)
+    with ask(paced, 0) as first:
+        await store.writing.wait()
+        with ask(paced, 1) as second:
+            store.written.set()
+            assert await first.wait(5)
+            assert await second.wait(5)
+    assert count["pace_waits"] == 0
+    await paced.aclose()
+
+
+class Slow:
+    """A store that writes buckets when it is told to."""
+
+    def __init__(self, store: PaceStore) -> None:
+        self._store = store
+        self.writing, self.written = asyncio.Event(), asyncio.Event()
+
+    async def load(self, key: str) -> bytes | None:
+        return await self._store.load(key)
+
+    async def swap(self, key: str, old: bytes | None, new: bytes, ttl_s: int) -> bool:
+        if key != MARKER:
+            self.writing.set()
+            await self.written.wait()
+        return await self._store.swap(key, old, new, ttl_s)
