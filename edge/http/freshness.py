@@ -101,7 +101,7 @@ def while_revalidating(entry: Entry, now: float, rules: Rules) -> bool:
     """Whether it may be served while it is renewed behind the client's back (RFC 5861 §3)."""
     told = entry.directives.stale_while_revalidate
     window = rules.stale_while_revalidate_s if told is None else told
-    return window is not None and may_be_stale(entry, rules) and -ttl(entry, now) < window
+    return window is not None and may_be_stale(entry, rules) and -ttl(entry, now) <= window
 
 
 def after_failure(
@@ -114,16 +114,21 @@ def after_failure(
 ) -> bool:
     """Whether it may be served because the origin failed.
 
-    `status` is the answer it gave; None when there is none: then a cache counts as disconnected and may serve
-    what is stale, unless that is forbidden (§4.2.4). Who asked for something younger is told of the failure.
+    `status` is the answer it gave, None when it gave none. What is still fresh may always be; what is stale
+    within the first window there is, the origin's, the client's (`asked`) or the operator's. Where there is
+    none, a cache that got no answer counts as disconnected (§4.2.4).
     """
-    if not may_be_stale(entry, rules) or (status is not None and status not in ERRORS):
+    if status is not None and status not in ERRORS:
         return False
-    if status is None and rules.stale_when_disconnected:
+    if is_fresh(entry, now):
         return True
+    if not may_be_stale(entry, rules):
+        return False
     windows = (entry.directives.stale_if_error, asked.stale_if_error, rules.stale_if_error_s)
     window = next((window for window in windows if window is not None), None)
-    return window is not None and -ttl(entry, now) < window
+    if window is None:
+        return status is None and rules.stale_when_disconnected
+    return -ttl(entry, now) <= window
 
 
 def expired(entry: Entry) -> Entry:

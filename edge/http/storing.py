@@ -1,7 +1,8 @@
 """What may be stored (RFC 9111 §3): the list of the RFC, in its order, and the entry that comes of it.
 
 `may_store` answers with an entry without a body, or with the reason, in words for Cache-Status and logs.
-Stored is only what can be of use again: fresh for a while, or possible to validate, or good for a failing origin.
+Stored is only what can be of use again: fresh for a while, or possible to validate, or good while the origin
+fails.
 """
 
 from dataclasses import dataclass
@@ -55,8 +56,7 @@ def may_store(
     if refused is not None:
         return refused
     entry = _entry(request, response, directives, rules, requested, received)
-    useless = entry.lifetime_s <= entry.initial_age_s and not _worth_keeping(entry)
-    return NotStored("neither fresh nor to validate") if useless else Stored(entry)
+    return Stored(entry) if _worth_keeping(entry) else NotStored("neither fresh nor to validate")
 
 
 def _refusal(
@@ -66,7 +66,7 @@ def _refusal(
     status, fields = response.status, response.fields
     understood = status in UNDERSTOOD
     if request.method not in ("GET", "POST") or not (request.method == "GET" or rules.store_posts):
-        return NotStored("method")
+        return NotStored("method", lasting=False)
     if status < 200:
         return NotStored("interim", lasting=False)
     if status == 304 or (directives.must_understand and not understood):
@@ -82,12 +82,12 @@ def _refusal(
     if directives.private:
         return NotStored("private")
     if get(request.fields, b"authorization") is not None and not _shared_with_others(directives):
-        return NotStored("authorization")
+        return NotStored("authorization", lasting=False)
     if get(fields, b"set-cookie") is not None and not rules.store_cookies:
         return NotStored("set-cookie")
     explicit = explicit_lifetime(fields, directives, received) is not None
     if request.method == "POST" and not (explicit and _is_of_itself(request, fields)):
-        return NotStored("method")
+        return NotStored("method", lasting=False)
     if not explicit and not may_be_guessed(status, directives):
         return NotStored("no freshness")
     if vary.names(fields) is None:
@@ -117,8 +117,10 @@ def _is_of_itself(request: Request, fields: Fields) -> bool:
 
 def _worth_keeping(entry: Entry) -> bool:
     told = entry.directives
+    if entry.etag is not None or entry.last_modified is not None:
+        return True
     window = max(told.stale_while_revalidate or 0, told.stale_if_error or 0) > 0
-    return entry.etag is not None or entry.last_modified is not None or window
+    return not told.no_cache and (entry.lifetime_s > entry.initial_age_s or window)
 
 
 def stored_fields(response: Fields, directives: Directives, received: float) -> list[tuple[bytes, bytes]]:
