@@ -33,9 +33,7 @@ def tried(
     at: float = NOW,
     took_s: float = 0.0,
 ) -> Stored | NotStored:
-    return may_store(
-        get(request, method), told(response, status), rules, requested=at - took_s, received=at
-    )
+    return may_store(get(request, method), told(response, status), rules, requested=at - took_s, received=at)
 
 
 def stored(
