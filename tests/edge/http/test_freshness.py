@@ -1,4 +1,4 @@
-"""Freshness and age: a table of cases, and a reference written line by line from RFC 9111 §4.2 (H21, H22, H24)."""
+"""Freshness and age: tables, and a reference written from RFC 9111 §4.2 (H21, H22, H24)."""
 
 from dataclasses import replace
 
@@ -158,7 +158,7 @@ def reference(
     status: int,
     public: bool,
 ) -> float:
-    """§4.2.1: "calculate the freshness lifetime by evaluating the following rules and using the first match"."""
+    """§4.2.1: "by evaluating the following rules and using the first match"."""
     if s_maxage is not None:  # "If the cache is shared and the s-maxage response directive is present"
         return s_maxage
     if max_age is not None:  # "If the max-age response directive is present"

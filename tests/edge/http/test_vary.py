@@ -132,7 +132,7 @@ def test_vary_matches_as_the_rfc_has_it(
 def reference(nominated: set[str], then: dict[str, list[str]], now: dict[str, list[str]]) -> bool:
     """§4.1: the fields match when one can be made the other by whitespace and by combining lines.
 
-    "If a header field is absent from a request, it can only match another request if it is also absent there."
+    "If a header field is absent from a request, it can only match another if it is absent there too."
     """
     return all(then.get(name) == now.get(name) for name in nominated)
 
