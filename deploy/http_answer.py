@@ -91,6 +91,7 @@ class Cycle:
         self._early = False  # answered before the request's body was read
         self._news = not has_body  # something to receive
         self._waiting: asyncio.Event | None = None
+        self._until_close = False  # a body whose end is that of the connection
         self._left: int | None = 0  # bytes of the body still to be sent; None: in chunks
 
     async def run(self, app: ASGIApp, running: set["asyncio.Task[None]"]) -> None:
@@ -176,7 +177,9 @@ class Cycle:
         parts: list[bytes] = []
         length: int | None = None
         says_close = False
-        for name, value in (*every_answer(), *headers):
+        headers = tuple(headers)
+        dated = any(name.lower() == b"date" for name, _ in headers)  # an origin's own stays
+        for name, value in headers if dated else (*every_answer(), *headers):
             name = name.lower()
             parts += (name, b": ", value, b"\r\n")
             if name in _FRAMING:
@@ -197,6 +200,10 @@ class Cycle:
         self._left = length
         if self._scope["method"] == "HEAD" or status in NO_BODY:
             self._left = 0
+        elif (
+            length is None and self._scope["http_version"] == "1.0"
+        ):  # RFC 9112 §6.1: it ends with the connection
+            self.keep_alive, self._until_close = False, True
         elif length is None:
             lines.append(CHUNKED)
         lines.append(b"\r\n")
@@ -206,6 +213,8 @@ class Cycle:
     def _send_body(self, body: bytes | memoryview, *, more: bool) -> None:
         if self._scope["method"] == "HEAD":
             pass
+        elif self._until_close:
+            self._transport.write(body)
         elif self._left is None:
             chunk = [b"%x\r\n" % len(body), body, b"\r\n"] if body else []
             if not more:

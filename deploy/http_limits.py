@@ -34,14 +34,18 @@ class Loop(uvloop.Loop):
         return await super().create_server(*args, **how)
 
 
-def guard_of(app: ASGIApp, settings: Settings, service: str) -> Guard:
-    """The guard of this service. Who asks keys and origin are nodes: they are not counted one by one."""
+def guard_of(app: ASGIApp, settings: Settings, service: str, *, plain: bool = False) -> Guard:
+    """The guard of this service. Who asks keys and origin are nodes: they are not counted one by one.
+
+    `plain`: a cache alone, which passes on any method and bodies of any length.
+    """
     most = max(1, min(settings.connections, _files_allowed() - OTHER_FILES))
     if most < settings.connections:
         log.warning("connections: %d, because this process may open no more files", most)
     edge = service == "edge"
     limits = Limits(
-        body_bytes=EDGE_BODY_BYTES if edge else None,
+        body_bytes=EDGE_BODY_BYTES if edge and not plain else None,
+        any_method=plain,
         connections=most,
         connections_per_client=settings.connections_per_client if edge else most,
     )

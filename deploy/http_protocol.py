@@ -184,7 +184,7 @@ class GuardedProtocol(asyncio.Protocol):
                 still_good(held)
                 return
         end += len(HEAD_END)
-        head = read(data[:end])
+        head = read(data[:end], any_method=self._limits.any_method)
         if self._over:
             self._refuse(Refused(self._over, "too many connections"), "guard_full")
             return

@@ -75,7 +75,7 @@ def children(settings: Settings, services: Iterable[str]) -> tuple[list[ChildSpe
     for service in services:
         if service == "edge":
             for index in range(settings.edges):
-                listening = _listen(settings.host, settings.edge_port(index), f"edge {index + 1}")
+                listening = listen(settings.host, settings.edge_port(index), f"edge {index + 1}")
                 shared = new_memory()
                 sockets += [listening, shared]
                 specs += [
@@ -83,7 +83,7 @@ def children(settings: Settings, services: Iterable[str]) -> tuple[list[ChildSpe
                     for worker in range(workers(settings))
                 ]
         else:
-            listening = _listen(settings.service_host, settings.port_base + _OFFSETS[service], service)
+            listening = listen(settings.service_host, settings.port_base + _OFFSETS[service], service)
             sockets.append(listening)
             specs.append(_spec(service, service, listening, given))
     return specs, sockets
@@ -125,7 +125,8 @@ def _spec(
     return ChildSpec(name, argv, environment(), fds, given, _STAGES[service])
 
 
-def _listen(host: str, port: int, what: str) -> socket.socket:
+def listen(host: str, port: int, what: str) -> socket.socket:
+    """A socket that listens there, for `what`. SettingError when the port cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

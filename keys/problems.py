@@ -21,6 +21,8 @@
     ├─ 501 not_implemented    a method that nothing here knows
     ├─ 502 bad_upstream
     ├─ 503 unavailable        trouble, never pace; always with Retry-After
+    ├─ 504 not_stored         only-if-cached, and it is not
+    ├─ 504 upstream_late      an origin took too long
     ├─ 505 version_not_supported
     └─ 507 disk_full
 
@@ -55,6 +57,8 @@ STATUS: dict[str, int] = {
     "not_implemented": 501,
     "bad_upstream": 502,
     "unavailable": 503,
+    "not_stored": 504,
+    "upstream_late": 504,
     "version_not_supported": 505,
     "disk_full": 507,
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from deploy import launch
+from deploy import launch, plain
 from deploy.commands.options import setting_options, settings_from
 from deploy.commands.restart import Restarting
 from deploy.settings import Settings
@@ -39,7 +39,22 @@ def _alone(service: str, does: str) -> click.Command:
 keys = _alone("keys", "the keys service")
 origin = _alone("origin", "the origin service")
 admin = _alone("admin", "the admin console")
-edge = _alone("edge", "edges")
+
+
+@click.command()
+@click.option("--zone", "zones", multiple=True, metavar="PREFIX=URL", help=plain.ZONE_HELP)
+@click.option("--plain", "alone", is_flag=True, help="Be a cache for zones and nothing else.")
+@click.option("--port", metavar="PORT", help="Where a plain edge listens. [port-base + 10]")
+@setting_options("edge")
+def edge(zones: tuple[str, ...], alone: bool, port: str | None, **given: Any) -> int:
+    """Run edges alone, the same way `up` does; or, with --plain, a shared HTTP cache in one process.
+
+    `sluice edge --port 8080 --zone /=http://127.0.0.1:8000 --plain` is a reverse-proxy cache in front of any
+    HTTP origin: no keys service, no tokens, no Redis, nothing on disk. docs/zones.md says what it does.
+    """
+    if alone or zones or port is not None:
+        return plain.run(plain.wanted(zones, port, settings_from(given), alone=alone))
+    return run(settings_from(given), ("edge",))
 
 
 def run(settings: Settings, services: Sequence[str]) -> int:

@@ -51,8 +51,11 @@ class Head(NamedTuple):
     expects_continue: bool  # RFC 9110 §10.1.1
 
 
-def read(raw: bytes) -> Head:
-    """The head that these bytes are, the empty line at its end included."""
+def read(raw: bytes, *, any_method: bool = False) -> Head:
+    """The head that these bytes are, the empty line at its end included.
+
+    `any_method`: also of methods nothing here knows, but CONNECT.
+    """
     found = _HEAD.fullmatch(raw)
     if found is None or len(raw) > HEAD_BYTES:
         raise _wrong(raw)
@@ -69,14 +72,15 @@ def read(raw: bytes) -> Head:
         raise Refused("head_too_large", "too many fields")
     if version not in VERSIONS:
         raise Refused("version_not_supported", "not HTTP/1.1")
-    if method not in METHODS:
+    name = METHODS.get(method) or (method.decode("ascii") if any_method and method != b"CONNECT" else "")
+    if not name:
         raise Refused("not_implemented", "a method nothing here knows")
     modern = version == b"1.1"
     length, keep_alive, expects, host = _read_ours(ours, modern)
     if target[0] != SLASH or len(target) > TARGET_BYTES:
         target = _origin_form(target, host)
     path, _, query = target.partition(b"?")
-    return Head(METHODS[method], path, query, VERSIONS[version], fields, length, keep_alive, expects)
+    return Head(name, path, query, VERSIONS[version], fields, length, keep_alive, expects)
 
 
 def still_good(raw: bytes | bytearray, checked: int = 0) -> None:

@@ -30,3 +30,4 @@ class Limits:
     connections: int = 10_000  # of one process, all clients together
     connections_per_client: int = 500  # of one process with one address (IPv6: one /64)
     write_buffer: int = 64 << 10  # bytes of an answer that wait for the client before its maker waits too
+    any_method: bool = False  # also those nothing here knows: an origin may

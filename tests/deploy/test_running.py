@@ -46,8 +46,8 @@ def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
 
 def test_a_port_somebody_has_is_refused_with_the_setting_to_change() -> None:
     """Also one that a system that is just starting has taken and not served yet."""
-    listening = launch._listen("127.0.0.1", 0, "keys")
+    listening = launch.listen("127.0.0.1", 0, "keys")
     port = listening.getsockname()[1]
     told = rf"^port-base: port {port} of 127.0.0.1 for origin is in use: choose another with --port-base.$"
     with listening, pytest.raises(SettingError, match=told):
-        launch._listen("127.0.0.1", port, "origin")
+        launch.listen("127.0.0.1", port, "origin")
