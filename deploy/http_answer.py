@@ -177,11 +177,11 @@ class Cycle:
         parts: list[bytes] = []
         length: int | None = None
         says_close = False
-        headers = tuple(headers)
-        dated = any(name.lower() == b"date" for name, _ in headers)  # an origin's own stays
-        for name, value in headers if dated else (*every_answer(), *headers):
+        dated = False  # by an origin, whose date stays
+        for name, value in headers:
             name = name.lower()
             parts += (name, b": ", value, b"\r\n")
+            dated = dated or name == b"date"
             if name in _FRAMING:
                 if name == b"content-length":
                     length = int(value)
@@ -189,23 +189,24 @@ class Cycle:
                     says_close = says_close or b"close" in value.lower()
                 else:
                     raise RuntimeError("how a body is framed is not for applications to say")
+        if not dated:
+            for name, value in every_answer():
+                parts += (name, b": ", value, b"\r\n")
         fields = b"".join(parts)
         if not _FIELD_LINES.fullmatch(fields) or 4 * fields.count(b"\r\n") != len(parts):
             raise RuntimeError("a field that is not well formed")
         lines = [_STATUS_LINES[status], fields]
+        self._left = length
+        if self._scope["method"] == "HEAD" or status in NO_BODY:
+            self._left = 0
+        elif length is None and self._scope["http_version"] == "1.0":
+            self.keep_alive, self._until_close = False, True  # RFC 9112 §6.1: no chunks for who speaks 1.0
+        elif length is None:
+            lines.append(CHUNKED)
         if says_close:
             self.keep_alive = False
         elif not self.keep_alive:
             lines.append(CLOSE)
-        self._left = length
-        if self._scope["method"] == "HEAD" or status in NO_BODY:
-            self._left = 0
-        elif (
-            length is None and self._scope["http_version"] == "1.0"
-        ):  # RFC 9112 §6.1: it ends with the connection
-            self.keep_alive, self._until_close = False, True
-        elif length is None:
-            lines.append(CHUNKED)
         lines.append(b"\r\n")
         self.started = True
         self._transport.write(b"".join(lines))

@@ -24,7 +24,8 @@
     ├─ 504 not_stored         only-if-cached, and it is not
     ├─ 504 upstream_late      an origin took too long
     ├─ 505 version_not_supported
-    └─ 507 disk_full
+    ├─ 507 disk_full
+    └─ 508 loop               a request that was here before
 
 The public body is JSON `{"code","status","message","id"}`. The ID also stands in the log. A viewer's 403
 carries no ID in its body (T12: two refusals must be byte-identical), only in the `Sluice-Request-Id` header.
@@ -61,6 +62,7 @@ STATUS: dict[str, int] = {
     "upstream_late": 504,
     "version_not_supported": 505,
     "disk_full": 507,
+    "loop": 508,
 }
 
 VIEWER_SENTENCES: dict[str, str] = {

@@ -88,9 +88,7 @@ class Serving:
             return
         asked = incoming(scope, zone.origin)
         if loops(asked.request.fields, self._name):  # RFC 8586 §2
-            problem = Problem(
-                "bad_upstream", "This request has been here before: a zone's origin leads back."
-            )
+            problem = Problem("loop", "This request has been here before: a zone's origin leads back.")
             await self._say.problem(send, problem, error="proxy_loop_detected", head=head)
             return
         if (

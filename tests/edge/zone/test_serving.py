@@ -304,7 +304,7 @@ async def test_f4_a_body_that_breaks_off_is_cut_visibly_and_not_kept() -> None:
 
 async def test_t22_a_request_that_was_here_before_is_refused(edge: Edge) -> None:
     got = await edge.client.get("/", headers={"cdn-loop": "other, EDGE-A; hop=1"})
-    assert got.status_code == 502 and "proxy_loop_detected" in got.headers["proxy-status"]
+    assert got.status_code == 508 and "proxy_loop_detected" in got.headers["proxy-status"]
     assert edge.origin.seen == []
 
 
