@@ -5,6 +5,7 @@ here: the opaque name of the bucket in which a viewer's pace is counted. Pure.
 """
 
 import hmac
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -86,8 +87,12 @@ class Lease:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Lease":
         """The lease that `to_json` wrote. KeyError, TypeError or ValueError when it is none."""
+        said = {name: fields[name] for name in _AS_THEY_ARE if name in fields or name not in _LATER}
+        for name in _SHARED:  # one string for all sessions that have it
+            if isinstance(said.get(name), str):
+                said[name] = sys.intern(said[name])
         return cls(
-            **{name: fields[name] for name in _AS_THEY_ARE if name in fields or name not in _LATER},
+            **said,
             srk=b64url_decode(fields["srk"]),
             sk=b64url_decode(fields["sk"]),
             pace=Pace.from_json(fields["pace"]),
@@ -95,6 +100,7 @@ class Lease:
         )
 
 
+_SHARED: Final = ("tenant", "asset", "iss", "kid", "token_kid")
 # A worker of before, which shares our memory, wrote none of these.
 _LATER: Final = ("opened", "token_kid", "asset_streams")
 _AS_THEY_ARE: Final = tuple(

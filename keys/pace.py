@@ -15,6 +15,7 @@ whichever edge asks; a clock that is set back neither refills nor drains.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any, Final
 
 NEAR: Final = 2  # segment numbers: players skip one, or ask one again, without having jumped
@@ -48,7 +49,7 @@ class Pace:
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "Pace":
         """The pace that `to_json` wrote; what is missing is the default. ValueError or TypeError if none."""
-        return cls(**found)
+        return _one(cls(**found))
 
     def overridden(self, found: Mapping[str, Any] | None) -> "Pace":
         """This pace with the fields another one (a link's) sets. ValueError or TypeError as above."""
@@ -57,6 +58,12 @@ class Pace:
     def cautious(self) -> "Pace":
         """What is allowed while nobody knows what was handed out elsewhere: real time, no burst, no jumps."""
         return Pace(burst_s=0.0, rate=min(1.0, self.rate), jump_s=0.0, jumps=0.0)
+
+
+@lru_cache(1024)
+def _one(pace: Pace) -> Pace:
+    """One object for all that are equal: every session of an asset has the same."""
+    return pace
 
 
 def _is_number(value: object) -> bool:

@@ -11,7 +11,8 @@ signature held: before that, nobody is told anything. What a network or a used `
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
 from keys import jws
@@ -180,10 +181,18 @@ def _check(opened: _Opened, uri: str, now: float, matcher: Matcher, revoked: Rev
     return claims
 
 
+_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+def _lean(opened: _Opened) -> _Opened:
+    return replace(opened, claims=replace(opened.claims, raw=_NOTHING))
+
+
 class VerifiedTokens:
     """Verifies with a memory: each text's signature once, its times, URI and revocation every time.
 
-    Holds at most `limit` tokens by SHA-256 of their text, least recently used first out.
+    Holds at most `limit` tokens by SHA-256 of their text, least recently used first out; its claims come
+    without `raw`, which only who mints needs.
     """
 
     def __init__(self, trust: Trust, limit: int = 10_000) -> None:
@@ -213,7 +222,7 @@ class VerifiedTokens:
         key = hashlib.sha256(text.encode("ascii")).digest()
         opened = self._opened.get(key)
         if opened is None:
-            opened = self._remember(key, _open(text, self._trust, now))
+            opened = self._remember(key, _lean(_open(text, self._trust, now)))
         elif opened.claims.exp <= now:
             del self._opened[key]
         else:

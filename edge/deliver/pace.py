@@ -88,13 +88,15 @@ class Grant:
 
 
 class _Lane:
-    """One bucket and who waits on it in this worker, first come first."""
+    """One bucket and who waits on it in this worker, first come first. Small: each viewer has some."""
+
+    __slots__ = ("_dripping", "bucket", "changed", "task", "waiting")
 
     def __init__(self, key: str) -> None:
         self.bucket = Bucket(key)
         self.waiting: list[Grant] = []
-        self._dripping: set[Grant] = set()
-        self.changed = asyncio.Event()  # who waits is not as it was at the last look
+        self._dripping: set[Grant] | None = None  # those that get some bytes meanwhile
+        self.changed: asyncio.Event | None = None  # of the task: who waits is not as it was at the last look
         self.task: asyncio.Task[None] | None = None
 
     def asks(self) -> list[Ask]:
@@ -103,17 +105,18 @@ class _Lane:
     def join(self, grant: Grant) -> None:
         self.waiting.append(grant)
         if len(self.waiting) == 1 or self.bucket.may_jump(grant.ask.charge):
-            self.changed.set()  # it need not wait behind the first
+            self._tell()  # it need not wait behind the first
 
     def leave(self, grant: Grant) -> None:
         if self.waiting[0] is grant:
-            self.changed.set()
+            self._tell()
         self._remove(grant)
 
     def may_drip(self, grant: Grant) -> bool:
-        if grant not in self._dripping and len(self._dripping) < DRIPPING and not grant.granted:
-            self._dripping.add(grant)
-        return grant in self._dripping
+        dripping = self._dripping = set() if self._dripping is None else self._dripping
+        if grant not in dripping and len(dripping) < DRIPPING and not grant.granted:
+            dripping.add(grant)
+        return grant in dripping
 
     def grant(self, look: Look) -> None:
         granted = set(map(id, look.granted))
@@ -122,13 +125,19 @@ class _Lane:
             grant.answer()
 
     def abandon(self, error: BaseException) -> None:
-        self._dripping.clear()
+        self._dripping = None
         while self.waiting:
             self.waiting.pop().answer(error)
 
     def _remove(self, grant: Grant) -> None:
         self.waiting.remove(grant)
-        self._dripping.discard(grant)
+        if self._dripping is not None:
+            self._dripping.discard(grant)
+            self._dripping = self._dripping or None
+
+    def _tell(self) -> None:
+        if self.changed is not None:
+            self.changed.set()
 
 
 class PaceGate:
@@ -202,22 +211,23 @@ class PaceGate:
 
     async def _serve(self, lane: _Lane) -> None:
         """Runs while anybody waits on this bucket."""
+        changed = lane.changed = asyncio.Event()
         try:
             while lane.waiting:
-                lane.changed.clear()
+                changed.clear()
                 look = await self._ledger.look(lane.bucket, lane.asks)
                 if look is not None:
                     lane.grant(look)
                     if look.wait_s is not None:  # else who is there came while the bucket was written
                         self._count_waits(lane)
-                        await _pause(lane.changed, look.wait_s if lane.waiting else None)
+                        await _pause(changed, look.wait_s if lane.waiting else None)
         except asyncio.CancelledError:
             lane.abandon(Problem("unavailable", detail="the pace gate is closed"))
             raise
         except Exception as exc:
             lane.abandon(exc)  # a fault of ours: those who wait must hear of it, or they would wait for ever
         finally:
-            lane.task = None
+            lane.task = lane.changed = None
 
     def _count_waits(self, lane: _Lane) -> None:
         for grant in lane.waiting:
