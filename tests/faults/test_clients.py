@@ -37,6 +37,8 @@ async def idle_sessions(world: Fleet, size: int) -> None:
     async with world.redis("control") as client:
         redis_before = int((await client.info("memory"))["used_memory"])
     sessions = await crowd(world.system, asset, size, edges=2)
+    for each in sessions:
+        each.client.close()  # else the edge ends it, idle for too long, just as the session comes back
     await take_one_each(sessions)
     assert memory(world) - before <= 60 * MB * size / 10_000 + SLACK
     async with world.redis("control") as client:
