@@ -191,12 +191,13 @@ def _lean(opened: _Opened) -> _Opened:
 class VerifiedTokens:
     """Verifies with a memory: each text's signature once, its times, URI and revocation every time.
 
-    Holds at most `limit` tokens by SHA-256 of their text, least recently used first out; its claims come
-    without `raw`, which only who mints needs.
+    Holds at most `limit` tokens by SHA-256 of their text, least recently used first out. Without `keep_raw`
+    its claims come with no `raw`, which only who mints needs.
     """
 
-    def __init__(self, trust: Trust, limit: int = 10_000) -> None:
+    def __init__(self, trust: Trust, limit: int = 10_000, *, keep_raw: bool = True) -> None:
         self._trust = trust
+        self._keep_raw = keep_raw
         self._limit = limit
         self._opened: OrderedDict[bytes, _Opened] = OrderedDict()
         self._matcher = Matcher()
@@ -222,18 +223,15 @@ class VerifiedTokens:
         key = hashlib.sha256(text.encode("ascii")).digest()
         opened = self._opened.get(key)
         if opened is None:
-            opened = self._remember(key, _lean(_open(text, self._trust, now)))
+            opened = _open(text, self._trust, now)
+            opened = self._opened[key] = opened if self._keep_raw else _lean(opened)
+            if len(self._opened) > self._limit:
+                self._opened.popitem(last=False)
         elif opened.claims.exp <= now:
             del self._opened[key]
         else:
             self._opened.move_to_end(key)
         return _check(opened, uri, now, self._matcher, revoked)
-
-    def _remember(self, key: bytes, opened: _Opened) -> _Opened:
-        self._opened[key] = opened
-        if len(self._opened) > self._limit:
-            self._opened.popitem(last=False)
-        return opened
 
 
 def mint(

@@ -56,7 +56,7 @@ class TrustedTokens:
         self._clock = clock
         self._every_s = every_s
         self._gap_s = gap_s
-        self._tokens = VerifiedTokens(Trust(()))
+        self._tokens = VerifiedTokens(Trust(()), keep_raw=False)
         self._packagers: tuple[Ed25519PublicKey, ...] = ()
         self.known = asyncio.Event()  # set at the first answer of keys
         self._shared = shared
