@@ -146,7 +146,11 @@ async def test_t21_what_is_handed_out_does_not_print_its_secrets(
 
 async def test_250_sessions_fit_one_call(client: MakeClient) -> None:
     most = Activity(1_800_000_000.1234567, 2**31, 2**43, *[1234567.123456789] * 5)
-    await client("edge").tell_activity({f"{n:022}": most for n in range(250)})
+    edge = client("edge")
+    await edge.tell_activity({f"{n:022}": most for n in range(250)})
+    with pytest.raises(Problem) as caught:
+        await edge.tell_activity({f"{n:022}": most for n in range(1000)})
+    assert caught.value.status in (400, 413), "there is a limit, and the call above is below it"
 
 
 async def test_the_jwks_is_public(url: str) -> None:

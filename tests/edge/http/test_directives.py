@@ -140,5 +140,7 @@ def test_seconds_are_digits_and_no_more_than_the_most(number: int, zeros: int) -
 @given(st.binary(max_size=80))
 def test_any_bytes_are_read(value: bytes) -> None:
     fields = [(b"cache-control", value), (b"cdn-cache-control", value)]
-    of_response(fields, CDN)
-    of_request(fields)
+    said, asked = of_response(fields, CDN), of_request(fields)
+    numbers = (said.max_age, said.s_maxage, said.stale_while_revalidate, said.stale_if_error)
+    numbers += (asked.max_age, asked.min_fresh, asked.max_stale, asked.stale_if_error)
+    assert all(number is None or 0 <= number <= MOST_S for number in numbers)
