@@ -141,6 +141,6 @@ def test_seconds_are_digits_and_no_more_than_the_most(number: int, zeros: int) -
 def test_any_bytes_are_read(value: bytes) -> None:
     fields = [(b"cache-control", value), (b"cdn-cache-control", value)]
     said, asked = of_response(fields, CDN), of_request(fields)
-    numbers = (said.max_age, said.s_maxage, said.stale_while_revalidate, said.stale_if_error)
-    numbers += (asked.max_age, asked.min_fresh, asked.max_stale, asked.stale_if_error)
+    numbers = [said.max_age, said.s_maxage, said.stale_while_revalidate, said.stale_if_error]
+    numbers += [asked.max_age, asked.min_fresh, asked.max_stale, asked.stale_if_error]
     assert all(number is None or 0 <= number <= MOST_S for number in numbers)
