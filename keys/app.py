@@ -7,8 +7,8 @@ unforeseen error is `internal`, with its trace in the log under the same ID and 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
 
 import sqlalchemy.exc
 from starlette.applications import Starlette
@@ -18,8 +18,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from keys import reading
+from keys.names import b64url
 from keys.problems import Problem
+from keys.purge import NEW
 from keys.service import KeysService
+from keys.waiting import while_there
 
 # A database that is locked, gone or not yet there: trouble, so ask again.
 _TROUBLE: Final = (
@@ -31,7 +34,6 @@ _TROUBLE: Final = (
 
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-Result = TypeVar("Result")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 log = logging.getLogger(__name__)
@@ -67,9 +69,13 @@ _TABLE: Final = (
     ("GET", "/v1/sessions", "sessions"),
     ("DELETE", "/v1/sessions", "end_sessions"),
     ("POST", "/v1/renewals", "renew"),
+    ("POST", "/v1/zone-links", "zone_link"),
     ("POST", "/v1/leases", "lease"),
+    ("POST", "/v1/offline-licenses", "offline_license"),
     ("GET", "/v1/revocations", "revocations"),
     ("POST", "/v1/revocations", "revoke"),
+    ("GET", "/v1/purges", "purges"),
+    ("POST", "/v1/purges", "purge"),
     ("GET", "/v1/keys", "key_states"),
     ("POST", "/v1/rotations", "rotate"),
     ("GET", "/v1/regions/{region}/keys", "region_keys"),
@@ -79,6 +85,7 @@ _TABLE: Final = (
     ("DELETE", "/v1/assets/{asset}", "delete_asset"),
     ("GET", "/v1/assets/{asset}/limits", "asset_limits"),
     ("PATCH", "/v1/assets/{asset}/limits", "limit_asset"),
+    ("GET", "/v1/assets/{asset}/drm", "drm"),
 )
 
 
@@ -147,6 +154,12 @@ class _Endpoints:
         opened = await self._service.renew(reading.text(sent, "session_token"), reading.text(sent, "uri"))
         return _json(opened.to_json(), 201)
 
+    async def zone_link(self, request: Request) -> Response:
+        await self._access.node(reading.proof(request), "edge")
+        sent = await reading.body(request)
+        said = await self._service.zone_link(reading.text(sent, "token"), reading.text(sent, "uri"))
+        return _json(said.to_json())
+
     async def lease(self, request: Request) -> Response:
         edge = await self._access.node(reading.proof(request), "edge")
         sent = await reading.body(request)
@@ -154,11 +167,18 @@ class _Endpoints:
         lease = await self._service.lease(token, uri, edge.name)
         return _json(lease.to_json())
 
+    async def offline_license(self, request: Request) -> Response:
+        await self._access.node(reading.proof(request), "edge")
+        sent = await reading.body(request)
+        token, uri = reading.text(sent, "session_token"), reading.text(sent, "uri")
+        asked = reading.member(sent, "device"), reading.member(sent, "file")
+        return _json((await self._service.offline.grant(token, uri, *asked)).to_json(), 201)
+
     async def revocations(self, request: Request) -> Response:
         await self._access.node(reading.proof(request))
         after, wait_s = int(reading.number(request, "after", 0)), reading.number(request, "wait", 0)
         trust = request.query_params.get("trust")
-        feed = await _while_there(request, self._service.revocations(after, wait_s, trust))
+        feed = await while_there(request, self._service.revocations(after, wait_s, trust))
         return _json(feed.to_json())
 
     async def revoke(self, request: Request) -> Response:
@@ -168,6 +188,23 @@ class _Endpoints:
         revoker = self._service.revoker
         change = revoker.lift if sent.get("lift") is True else revoker.revoke
         return _json((await change(kind, value)).to_json(), 201)
+
+    async def purges(self, request: Request) -> Response:
+        node = await self._access.node(reading.proof(request), "edge", "shield")
+        self._service.purger.said(node.name, request.query_params.get("zones"))
+        # Without a version the asker knows nothing yet.
+        after = int(reading.number(request, "after", 0)) if "after" in request.query_params else NEW
+        wait_s = reading.number(request, "wait", 0)
+        return _json((await while_there(request, self._service.purger.after(after, wait_s))).to_json())
+
+    async def purge(self, request: Request) -> Response:
+        self._access.admin(reading.proof(request))
+        sent = await reading.body(request)
+        zone, kind = reading.text(sent, "zone"), reading.text(sent, "kind")
+        value = reading.text(sent, "value") if "value" in sent else ""
+        made = await self._service.purger.purge(zone, kind, value, soft=sent.get("soft") is True)
+        warning = self._service.purger.warning(zone)
+        return _json(made.to_json() | ({"warning": warning} if warning else {}), 201)
 
     async def key_states(self, request: Request) -> Response:
         self._access.admin(reading.proof(request))
@@ -196,7 +233,9 @@ class _Endpoints:
 
     async def new_generation(self, request: Request) -> Response:
         await self._access.node(reading.proof(request), "origin")
-        made = await self._service.new_generation(reading.text(await reading.body(request), "asset"))
+        sent = await reading.body(request)
+        document = reading.encoded(sent, "drm") if "drm" in sent else None
+        made = await self._service.new_generation(reading.text(sent, "asset"), document)
         return _json(made.to_json(), 201)
 
     async def publish(self, request: Request) -> Response:
@@ -223,6 +262,11 @@ class _Endpoints:
         wanted = await reading.body(request)
         limits = await self._service.asset_limits.change(request.path_params["asset"], wanted)
         return _json(limits.to_json())
+
+    async def drm(self, request: Request) -> Response:
+        self._access.admin(reading.proof(request))
+        document = await self._service.drm.document(request.path_params["asset"])
+        return _json({"cpix": b64url(document)})
 
 
 def _route(method: str, path: str, endpoint: Endpoint) -> Route:
@@ -279,25 +323,6 @@ def _answer(problem: Problem) -> Response:
 
 def _json(value: dict[str, Any], status: int = 200) -> Response:
     return JSONResponse(value, status, {"cache-control": "no-store", "x-content-type-options": "nosniff"})
-
-
-async def _while_there(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """What the work gives; ClientDisconnect, and the work is ended, when the asker goes away before."""
-    doing, leaving = asyncio.create_task(work), asyncio.create_task(_gone(request))
-    try:
-        await asyncio.wait((doing, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not doing.done():
-            raise ClientDisconnect
-        return doing.result()
-    finally:
-        for task in (doing, leaving):
-            task.cancel()
-        await asyncio.gather(doing, leaving, return_exceptions=True)
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _lifespan(service: KeysService) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:

@@ -20,7 +20,11 @@ from keys.strict_json import strict_object
 
 AUDIENCE: Final = "sluice"
 VERSION: Final = 1  # cdniv
-EXTENSIONS: Final = frozenset({"lid", "sid", "asset", "cap", "pace", "limits"})  # what cdnicrit may name
+EXTENSIONS: Final = frozenset(
+    {"lid", "sid", "asset", "cap", "pace", "limits", "offline", "by", "end"}
+)  # what cdnicrit may name
+
+OFFLINE_LONGEST_S: Final = 30 * 86_400  # for which a link may grant offline use
 
 # RFC 9246 §4.4: the field s-uri-signing of the log.
 NOT_CHECKED: Final = 0
@@ -89,7 +93,7 @@ def log_fields(reason: int, more: str = "") -> str:
 class Claims:
     """The claims of a token whose signature holds. Times: seconds since the epoch. An absent text is ""."""
 
-    kind: str  # "link" or "session", from the issuer that signed it
+    kind: str  # "link" or "session", from the issuer that signed it; "zone": keys' own, for a zone's link
     iss: str
     kid: str
     exp: int
@@ -108,6 +112,14 @@ class Claims:
     raw: Mapping[str, object] = field(repr=False)
     renewal: Renewal | None = None
     limits: Limits = NO_LIMITS
+    by: tuple[str, str] | None = None  # of a zone token: who signed its link, and with which key
+    end: int = 0  # of a zone token: no renewal lies beyond; else 0
+    offline: int = 0  # seconds a license for offline use of its download lasts; 0: it grants none
+
+    @property
+    def signer(self) -> tuple[str, str]:
+        """Who signed the link, and with which key: issuer and key ID."""
+        return self.by or (self.iss, self.kid)
 
     @property
     def issued(self) -> int:
@@ -151,11 +163,15 @@ def read_claims(payload: bytes, kind: str, iss: str, kid: str, *, now: float, ma
     cdniip = _private(raw, "cdniip", BAD_CLIENT_IP)
     cdniuc = _text(raw, "cdniuc", BAD_CONTAINER)
     renewal = _renewal(raw)
-    lid, single_use = _link_id(raw) if kind == "link" else ("", False)
+    by, end = None, 0
+    if kind == "session" and "by" in raw:
+        kind, (by, end) = "zone", _zone(raw, exp)
+    lid, single_use = ("", False) if kind == "session" else _link_id(raw)
     sid, asset = _session(raw) if kind == "session" else ("", "")
     return Claims(
         kind, iss, kid, exp, nbf, iat, audience, cdniuc, _private(raw, "sub", BAD_SUBJECT), cdniip,
-        lid, single_use, sid, asset, _cap(raw), _pace(raw), raw, renewal, _limits(raw),
+        lid, single_use, sid, asset, _cap(raw), _pace(raw), raw, renewal, _limits(raw), by, end,
+        _offline(raw),
     )  # fmt: skip
 
 
@@ -251,10 +267,29 @@ def _session(raw: dict[str, object]) -> tuple[str, str]:
     return sid, asset
 
 
+def _zone(raw: dict[str, object], exp: int) -> tuple[tuple[str, str], int]:
+    """Of a zone token (`keys.zone_links`): who signed its link, and when it ends for good."""
+    by, end = raw["by"], _time(raw, "end", BAD_EXPIRY)
+    if end is None or end < exp:
+        raise Refused(BAD_EXPIRY)
+    if not isinstance(by, list) or len(by) != 2 or not all(isinstance(each, str) and each for each in by):
+        raise Refused(BAD_ISSUER)
+    return (by[0], by[1]), end
+
+
 def _cap(raw: dict[str, object]) -> int:
     if "cap" not in raw:
         return 0
     value = _integer(raw["cap"], 1, _MAX_INTEGER)
+    if value is None:
+        raise Refused(BAD_CRITICAL)
+    return value
+
+
+def _offline(raw: dict[str, object]) -> int:
+    if "offline" not in raw:
+        return 0
+    value = _integer(raw["offline"], 1, OFFLINE_LONGEST_S + 1)
     if value is None:
         raise Refused(BAD_CRITICAL)
     return value

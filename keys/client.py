@@ -7,22 +7,28 @@ operators with their token.
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
 import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
+from keys.connections import pooled
 from keys.leases import Lease, NewGeneration, OpenedSession
+from keys.names import b64url
 from keys.nodes import NodeIdentity
+from keys.offline_licenses import OfflineLicense
 from keys.problems import STATUS, Problem, retry_after
+from keys.purge import Purge, Purges
 from keys.region_ring import RegionRing
 from keys.revocation import Entry, Feed
 from keys.sessions import Activity
+from keys.zone_links import ZoneLink
+from keys.zone_names import MOST_SAID
 
+CONNECTIONS: Final = 100
 TIMEOUT_S: Final = 3.0  # for a whole answer; a long poll adds what it asked to be held
 KEEP_ALIVE_S: Final = 3.0  # below the server's 5, so that no request goes into a connection just being closed
 
@@ -39,19 +45,25 @@ def node_credential(identity: NodeIdentity, now: Callable[[], float]) -> Credent
 class KeysClient:
     """A client of the keys service at `url`. `credential` gives the bearer; none for what needs none.
 
+    `zones` are the names of the zones that whoever asks has: told with each question for purges.
     For the trusted side of a connection: TLS verification is the system's; proxies of the environment are
     not used.
     """
 
     def __init__(
-        self, url: str, credential: Credential | None = None, *, timeout_s: float = TIMEOUT_S
+        self,
+        url: str,
+        credential: Credential | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        zones: Iterable[str] = (),
     ) -> None:
         self._credential = credential
+        self._zones = ",".join(zones)
         self._timeout_s = timeout_s
-        limits = httpx.Limits(max_connections=100, keepalive_expiry=KEEP_ALIVE_S)
         self._http = httpx.AsyncClient(
             base_url=url,
-            transport=AiohttpTransport(trust_env=False, limits=limits),
+            transport=pooled(connections=CONNECTIONS, kept_s=KEEP_ALIVE_S),
             timeout=None,  # noqa: S113 (the whole exchange is timed in `_send`)
             trust_env=False,
         )
@@ -101,10 +113,22 @@ class KeysClient:
         body = {"session_token": session_token, "uri": uri}
         return _typed(OpenedSession.from_json, await self._ask("POST", "/v1/renewals", body))
 
+    async def zone_link(self, token: str, uri: str) -> ZoneLink:
+        """Which viewer a zone's link names, and the token that follows. Problem as for `renew`."""
+        body = {"token": token, "uri": uri}
+        return _typed(ZoneLink.from_json, await self._ask("POST", "/v1/zone-links", body))
+
     async def lease(self, session_token: str, uri: str) -> Lease:
         """The keys of a session, for as long as the lease says."""
         body = {"session_token": session_token, "uri": uri}
         return _typed(Lease.from_json, await self._ask("POST", "/v1/leases", body))
+
+    async def offline_license(
+        self, session_token: str, uri: str, device: Mapping[str, Any], file: Mapping[str, Any]
+    ) -> OfflineLicense:
+        """A license for offline use of a session's file, on this device (`keys.offline_licenses`)."""
+        body = {"session_token": session_token, "uri": uri, "device": dict(device), "file": dict(file)}
+        return _typed(OfflineLicense.from_json, await self._ask("POST", "/v1/offline-licenses", body))
 
     async def revocations(self, after: int, wait_s: float = 0, trust: str | None = None) -> Feed:
         """What was revoked after version `after`; held up to `wait_s` ≤ 25 seconds while nothing was.
@@ -125,6 +149,25 @@ class KeysClient:
         """Let begin again what was revoked."""
         body = {"kind": kind, "value": value, "lift": True}
         return _typed(Entry.from_json, await self._ask("POST", "/v1/revocations", body))
+
+    async def purge(self, zone: str, kind: str, value: str = "", *, soft: bool = False) -> Purge:
+        """Purge what a zone's answers are kept of, on every edge (`keys.purge`)."""
+        return (await self.purge_and_warning(zone, kind, value, soft=soft))[0]
+
+    async def purge_and_warning(
+        self, zone: str, kind: str, value: str = "", *, soft: bool = False
+    ) -> tuple[Purge, str]:
+        """The same, and what keys has to say of it: that no edge has such a zone. Mostly nothing."""
+        body = {"zone": zone, "kind": kind, "value": value, "soft": soft}
+        told = await self._ask("POST", "/v1/purges", body)
+        return _typed(Purge.from_json, told), str(told.get("warning", ""))
+
+    async def purges(self, after: int, wait_s: float = 0) -> Purges:
+        """What was purged after version `after`; held up to `wait_s` ≤ 25 seconds while nothing was."""
+        path = f"/v1/purges?wait={wait_s:g}" + (f"&after={after}" if after >= 0 else "")
+        if 0 < len(self._zones) <= MOST_SAID:
+            path += f"&zones={self._zones}"
+        return _typed(Purges.from_json, await self._ask("GET", path, wait_s=wait_s))
 
     async def key_states(self) -> list[dict[str, Any]]:
         """Which keys there are: kind, id, state, since, until."""
@@ -156,9 +199,13 @@ class KeysClient:
         """End the sessions a viewer has now; their IDs. His links stay good."""
         return list((await self._ask("DELETE", f"/v1/sessions?viewer={quote(viewer, safe='')}"))["ended"])
 
-    async def new_generation(self, asset: str) -> NewGeneration:
-        """Make a generation of an asset, with new keys. New sessions pin it only once it is published."""
-        answer = await self._ask("POST", "/v1/generations", {"asset": asset})
+    async def new_generation(self, asset: str, drm: bytes | None = None) -> NewGeneration:
+        """Make a generation of an asset, with new keys. New sessions pin it only once it is published.
+
+        `drm` is a DRM provider's CPIX document, content keys and all.
+        """
+        body = {"asset": asset} | ({"drm": b64url(drm)} if drm is not None else {})
+        answer = await self._ask("POST", "/v1/generations", body)
         return _typed(NewGeneration.from_json, answer)
 
     async def publish(self, asset: str, generation: int, pace: Mapping[str, float] | None = None) -> None:

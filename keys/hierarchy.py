@@ -84,10 +84,11 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GenerationKeys:
-    """The two random keys of one (asset, generation)."""
+    """The two random keys of one (asset, generation), and what a DRM provider knows of it."""
 
     asset_key: Secret  # AK: source of every session's keys; never leaves the keys service
     storage_key: Secret  # SK: seals the packaged slices
+    drm: Secret | None = None  # a CPIX document with content keys (`keys.drm`)
 
 
 class Hierarchy:
@@ -98,10 +99,12 @@ class Hierarchy:
         self._rows = rows
         self._opened: dict[tuple[str, str], tuple[bytes, Secret]] = {}  # as stored, and plain
 
-    async def new_generation(self, tenant: str, asset: str, now: float) -> tuple[int, GenerationKeys]:
+    async def new_generation(
+        self, tenant: str, asset: str, now: float, drm: Secret | None = None
+    ) -> tuple[int, GenerationKeys]:
         """A new generation with new random keys, stored wrapped. Its number was never used before."""
         generation = await self._rows.next_generation(tenant, asset)
-        keys = GenerationKeys(Secret(os.urandom(KEY_BYTES)), Secret(os.urandom(KEY_BYTES)))
+        keys = GenerationKeys(Secret(os.urandom(KEY_BYTES)), Secret(os.urandom(KEY_BYTES)), drm)
         for _ in range(TRIES):
             stored = await self._stored_tenant_key(tenant, now)
             plain = await self._open_tenant_key(tenant, stored)
@@ -229,6 +232,7 @@ def _wrap_generation(
     return WrappedKeys(
         wrap(tenant_key, keys.asset_key.reveal(), "ak", *of),
         wrap(tenant_key, keys.storage_key.reveal(), "sk", *of),
+        wrap(tenant_key, keys.drm.reveal(), "drm", *of) if keys.drm else None,
     )
 
 
@@ -237,6 +241,7 @@ def _open_generation(tenant_key: bytes, tenant: str, row: GenerationRow) -> Gene
     return GenerationKeys(
         Secret(unwrap(tenant_key, row.keys.asset_key, "ak", *of)),
         Secret(unwrap(tenant_key, row.keys.storage_key, "sk", *of)),
+        Secret(unwrap(tenant_key, row.keys.drm, "drm", *of)) if row.keys.drm else None,
     )
 
 

@@ -145,10 +145,11 @@ class Issuers:
             raise Refused(reason) from exc
 
     def _viewer_key(self, claims: Claims) -> Secret | None:
-        link = self._links.get(claims.iss)
+        iss, kid = claims.signer
+        link = self._links.get(iss)
         if link is not None:
             return link.viewer_key
-        return next((k.viewer_key for k in self._rings.links.keys if k.public.kid == claims.kid), None)
+        return next((k.viewer_key for k in self._rings.links.keys if k.public.kid == kid), None)
 
 
 def _no_key(reason: int) -> str:

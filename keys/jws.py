@@ -93,6 +93,11 @@ class VerifyKey:
         """ "EdDSA" or "ES256"."""
         return algorithm(self.public)
 
+    @property
+    def thumbprint(self) -> str:
+        """Of the key itself (RFC 7638), whatever its ID."""
+        return thumbprint(self.public)
+
     def jwk(self) -> dict[str, str]:
         """The public JWK with `kid`, `alg` and `use`."""
         return {**public_jwk(self.public), "kid": self.kid, "alg": self.alg, "use": "sig"}

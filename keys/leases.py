@@ -1,7 +1,8 @@
 """What nodes are handed: a lease, an opened session, a new generation. The values and their JSON.
 
-A lease holds the session root and the storage key for LEASE_S at most, in memory only (SECURITY 3.4). Also
-here: the opaque name of the bucket in which a viewer's pace is counted. Pure.
+A lease holds the session root and the storage key, and of a DRM asset its content keys, for LEASE_S at most,
+in memory only (SECURITY 3.4). Also here: the opaque name of the bucket in which a viewer's pace is counted.
+Pure.
 """
 
 import hmac
@@ -45,6 +46,7 @@ class Lease:
     opened: float = 0.0  # when the session was
     token_kid: str = ""  # which of keys' own keys signed the token it was asked for with
     asset_streams: int | None = None  # sessions of the asset in use at once, of all viewers
+    drm: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)  # content keys by their IDs
     _made: dict[tuple[object, ...], bytes] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -82,7 +84,7 @@ class Lease:
             "opened": self.opened,
             "token_kid": self.token_kid,
             "asset_streams": self.asset_streams,
-        }
+        } | ({"drm": {b64url(kid): b64url(key) for kid, key in self.drm.items()}} if self.drm else {})
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Lease":
@@ -97,6 +99,7 @@ class Lease:
             sk=b64url_decode(fields["sk"]),
             pace=Pace.from_json(fields["pace"]),
             limits=Limits.from_json(fields["limits"]),
+            drm={b64url_decode(kid): b64url_decode(key) for kid, key in fields.get("drm", {}).items()},
         )
 
 
@@ -104,7 +107,7 @@ _SHARED: Final = ("tenant", "asset", "iss", "kid", "token_kid")
 # A worker of before, which shares our memory, wrote none of these.
 _LATER: Final = ("opened", "token_kid", "asset_streams")
 _AS_THEY_ARE: Final = tuple(
-    name for name in Lease.__dataclass_fields__ if name not in ("srk", "sk", "pace", "limits", "_made")
+    name for name in Lease.__dataclass_fields__ if name not in ("srk", "sk", "pace", "limits", "drm", "_made")
 )
 
 
@@ -119,25 +122,30 @@ class OpenedSession:
     expires: int
     cookie: str = field(default="", repr=False)  # for the browser, when the link is bound to one
     cookie_until: int = 0
+    drm: bool = False  # the asset is encrypted with keys of a DRM provider, and in no other way
 
     def to_json(self) -> dict[str, Any]:
         """The body of `POST /v1/sessions`. Holds a token."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        found = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: value for name, value in found.items() if value or name != "drm"}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "OpenedSession":
         """What `to_json` wrote. KeyError or TypeError when it is something else."""
-        return cls(**{name: fields[name] for name in cls.__dataclass_fields__})
+        return cls(**{name: fields[name] for name in cls.__dataclass_fields__ if name in fields})
 
 
 @dataclass(frozen=True, slots=True)
 class NewGeneration:
-    """A generation made for an asset: its number and the key that seals its slices."""
+    """A generation made for an asset: its number, the key that seals its slices, and of a DRM asset the
+    provider's document without content keys.
+    """
 
     tenant: str
     asset: str
     generation: int
     storage_key: bytes = field(repr=False)
+    drm: bytes = b""
 
     def to_json(self) -> dict[str, Any]:
         """The body of `POST /v1/generations`. Holds a secret."""
@@ -146,13 +154,14 @@ class NewGeneration:
             "asset": self.asset,
             "generation": self.generation,
             "storage_key": b64url(self.storage_key),
-        }
+        } | ({"drm": b64url(self.drm)} if self.drm else {})
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "NewGeneration":
         """What `to_json` wrote. KeyError, TypeError or ValueError when it is something else."""
         key = b64url_decode(fields["storage_key"])
-        return cls(str(fields["tenant"]), str(fields["asset"]), int(fields["generation"]), key)
+        drm = b64url_decode(fields.get("drm", ""))
+        return cls(str(fields["tenant"]), str(fields["asset"]), int(fields["generation"]), key, drm)
 
 
 def bucket_name(key: bytes, session: Session) -> str:

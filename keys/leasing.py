@@ -14,6 +14,7 @@ from keys.asset_limits import NO_ASSET_LIMITS, AssetLimits, smaller
 from keys.cipher import Secret
 from keys.container import Matcher
 from keys.derive import session_root
+from keys.drm_keeping import DrmKeeper
 from keys.feed import RevocationFeed
 from keys.hierarchy import Hierarchy
 from keys.issuers import Issuers
@@ -46,6 +47,7 @@ class Lender:
     now: Callable[[], float]
     matcher: Matcher
     rules: core.Rules
+    drm: DrmKeeper
 
     async def running(self, token: str, uri: str) -> tuple[Claims, Session]:
         """The claims of a session's token, and its session. Refused or Problem when it does not run."""
@@ -74,7 +76,7 @@ class Lender:
             tenant=session.tenant,
             asset=session.asset,
             generation=session.generation,
-            srk=_root(session, keys.asset_key),
+            srk=root_of(session, keys.asset_key),
             sk=keys.storage_key.reveal(),
             expires=session.expires,
             lease_expires=min(now + LEASE_S, session.expires),
@@ -93,6 +95,7 @@ class Lender:
             opened=session.opened,
             token_kid=claims.kid,
             asset_streams=of_asset.streams,
+            drm=self.drm.lent(keys),
         )
 
     async def _check_running(self, session: Session, claims: Claims, now: float) -> None:
@@ -132,7 +135,8 @@ def within_limits(pace: Pace) -> Pace:
     )
 
 
-def _root(session: Session, asset_key: Secret) -> bytes:
+def root_of(session: Session, asset_key: Secret) -> bytes:
+    """SRK of a session: 32 bytes, of its asset's key and its record."""
     return session_root(
         asset_key.reveal(),
         session.salt,

@@ -9,7 +9,7 @@ from typing import Final
 
 from keys.problems import Problem
 
-PROTECTIONS: Final = ("clear", "aes", "cbcs", "cenc", "ece")  # one table of names, in URLs and in code
+PROTECTIONS: Final = ("clear", "aes", "cbcs", "cenc", "drm", "ece")  # one table of names, in URLs and in code
 DEFAULT_TENANT: Final = "default"
 SESSION_ID_BYTES: Final = 16
 
@@ -17,6 +17,7 @@ _ASSET = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _RENDITION = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _OBJECT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}(\.[a-z0-9]{1,8})?")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_DOWNLOAD = re.compile(r"/d/([^/]+)/(?:(ece)/)?([^/]+)")
 
 
 def asset_id(text: str) -> str:
@@ -39,6 +40,17 @@ def object_name(text: str) -> str:
 def file_name(text: str) -> str:
     """The text as the last part of a download's URL, such as `film-720p.mp4`. Problem bad_request if not."""
     return _parse(_FILE, text, "a download is named by 1 to 128 of A-Z, a-z, 0-9, `.`, _ and -")
+
+
+def download_path(asset: str, file: str, protection: str = "clear") -> str:
+    """The path of a download at an edge: `/d/film/film.mp4`, encrypted `/d/film/ece/film.mp4`."""
+    return f"/d/{asset}/{file}" if protection == "clear" else f"/d/{asset}/{protection}/{file}"
+
+
+def split_download(path: str) -> tuple[str, str, str] | None:
+    """Asset, file and protection of a download's path; None for any other. Problem for names of no form."""
+    found = _DOWNLOAD.fullmatch(path)
+    return None if found is None else (asset_id(found[1]), file_name(found[3]), found[2] or "clear")
 
 
 def _parse(pattern: re.Pattern[str], text: str, rule: str) -> str:

@@ -1,4 +1,4 @@
-"""Who is calling: an edge, an origin or a console, by its own Ed25519 key and a token that lives a minute.
+"""Who is calling: an edge, shield, origin or console, by its own Ed25519 key and a token that lives a minute.
 
 A node makes its key at first start and enrols it with the join token. From then on each request to keys or
 origin carries a JWT signed with it: `kid` = the node's name, `aud` = the service, 60 s of life.
@@ -18,7 +18,7 @@ from keys.private_file import create_private
 from keys.problems import Problem
 from keys.strict_json import strict_object
 
-ROLES: Final = ("edge", "origin", "console")
+ROLES: Final = ("edge", "shield", "origin", "console")
 LIFETIME: Final = 60  # s
 SKEW: Final = 30  # s a node's clock may run ahead; F24 wants an alarm at 5 s
 TYPE: Final = "sluice-node+jwt"  # so that no other token of ours passes for one (RFC 8725 §3.11)

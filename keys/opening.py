@@ -1,12 +1,14 @@
 """From a link to a session: verify, ask what is revoked and published, decide, keep the record, mint.
 
 A link opens on `/v/<asset>/main.m3u8` (or `main.mpd`): its session is good for all of the asset's streams; or
-on `/d/<asset>/<file>`: its session is good for that download alone. Every refusal before the link's signature
+on `/d/<asset>/<file>` or `/d/<asset>/ece/<file>`: its session is good for that download alone, and in the
+encrypted form for its key and for licenses. Every refusal before the link's signature
 held is the one `forbidden`; an asset that does not exist is refused the same (SECURITY T12). The rules are
 `keys.sessions`, the transaction is `keys.store_sessions`.
 """
 
 import hmac
+import ipaddress
 import re
 import secrets
 from collections.abc import Callable, Sequence
@@ -21,7 +23,15 @@ from keys.container import Matcher, canonical_uri, quote
 from keys.feed import RevocationFeed
 from keys.issuers import Issuers
 from keys.leases import OpenedSession, device_cookie
-from keys.names import DEFAULT_TENANT, SESSION_ID_BYTES, asset_id, b64url, b64url_decode, file_name
+from keys.names import (
+    DEFAULT_TENANT,
+    SESSION_ID_BYTES,
+    asset_id,
+    b64url,
+    b64url_decode,
+    download_path,
+    split_download,
+)
 from keys.problems import Problem
 from keys.rings import Rings
 from keys.store_keys import KeyStore
@@ -31,7 +41,6 @@ from keys.tokens import Claims, mint, verify
 SALT_BYTES: Final = 32
 
 _STREAMS = re.compile(r"/v/([^/]+)/main\.(?:m3u8|mpd)")
-_DOWNLOAD = re.compile(r"/d/([^/]+)/([^/]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,8 @@ class Opener:
         if claims.kind != "link":
             raise Problem("forbidden", detail="a session token opens nothing")
         scope = opened_scope(uri)
+        if claims.offline and not scope.protected:
+            raise Problem("forbidden", detail="offline use of what is no protected download")
         if claims.limits.countries and country not in claims.limits.countries:
             raise Problem("limit", limit="country", detail=f"from {country or 'an unknown country'}")
         cookie = device_cookie(self.device_key.reveal(), claims.iss, claims.lid)
@@ -79,7 +90,7 @@ class Opener:
         if session is None:
             assert isinstance(decision, core.Refuse), "only a refusal is without a session"
             raise Problem(decision.code, limit=decision.limit, detail=decision.reason)
-        opened = self._answer(session, scope, claims)
+        opened = replace(self._answer(session, scope, claims), drm=request.drm)
         if claims.limits.device:
             opened = replace(opened, cookie=cookie, cookie_until=max(claims.exp, session.expires))
         return opened, isinstance(decision, core.New)
@@ -106,6 +117,7 @@ class Opener:
             cap_s=claims.cap or None,
             pace=dict(claims.pace) if claims.pace else None,
             limits=claims.limits,
+            drm=published.drm,
         )
 
     async def _check_revoked(self, request: core.Request, issued: float, now: float) -> None:
@@ -136,6 +148,7 @@ class Opener:
             hosts=self.hosts,
             cdniip=link.cdniip,
             renewal=renewal,
+            offline=link.offline,
         )
         return OpenedSession(token, session.sid, session.asset, session.generation, session.expires)
 
@@ -149,16 +162,29 @@ class Scope:
     renewable: bool = (
         False  # players keep the token of a stream in their URLs, so it lasts as long as the session
     )
+    protected: bool = False  # a download that leaves encrypted
 
 
 def opened_scope(uri: str) -> Scope:
     """What a URI opens: the streams of an asset, or one download of it. Problem `forbidden` for any other."""
     try:
         path = urlsplit(canonical_uri(uri)).path
-        if download := _DOWNLOAD.fullmatch(path):
-            asset, file = asset_id(download[1]), file_name(download[2])
-            return Scope(asset, quote(f"/d/{asset}/{file}"), renewable=True)
+        if download := split_download(path):
+            asset, file, protection = download
+            protected = protection != "clear"
+            below = "(/(key|license))?" if protected else ""
+            paths = quote(download_path(asset, file, protection)) + below
+            return Scope(asset, paths, renewable=True, protected=protected)
         streams = _STREAMS.fullmatch(path)
         return Scope(asset := asset_id(streams[1] if streams else ""), f"/v/{asset}/.*")
     except (ValueError, Problem) as exc:
         raise Problem("forbidden", detail="no session opens at this URI") from exc
+
+
+def check_address(client_ip: str) -> None:
+    """Problem bad_request unless this is an address a viewer can speak from."""
+    try:
+        if getattr(ipaddress.ip_address(client_ip), "scope_id", None):
+            raise ValueError("an address with a zone is another machine's")
+    except ValueError as exc:
+        raise Problem("bad_request", "client_ip is an IP address.") from exc

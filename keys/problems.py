@@ -6,18 +6,27 @@
     ├─ 403 forbidden          a viewer's token does not allow this (also: no such asset)
     │  ├─ 403 expired         the link or session is over        (said only after its signature was valid)
     │  ├─ 403 limit           one of its link's limits is reached; which one, LIMIT_SENTENCES says
-    │  └─ 403 revoked         taken back by the publisher
+    │  ├─ 403 revoked         taken back by the publisher
+    │  ├─ 403 protected       a file that leaves encrypted only, asked for plain
+    │  ├─ 403 not_offline     a license asked for under a link that grants no offline use
+    │  └─ 403 drm             keys that the license server of a DRM provider gives, asked of us
     ├─ 404 not_found          operators only: strangers get `forbidden`
+    │  └─ 404 not_offered     an asset does not have the protection its viewer asks for
     ├─ 405 method_not_allowed
     ├─ 408 too_slow           the request did not arrive in time
     ├─ 409 conflict
+    ├─ 410 gone               it was here, and will not be again
+    ├─ 412 precondition_failed   the request is for another version
     ├─ 413 too_large
     ├─ 414 target_too_long
     ├─ 415 not_media          the upload is no video or audio that can be played
+    │  └─ 415 unsupported_type   a body of another type than this takes
     ├─ 416 range_not_satisfiable
     ├─ 417 expectation_failed
+    ├─ 423 locked             another request is at work on this very thing
     ├─ 429 too_many           more connections than one client may have; with Retry-After
     ├─ 431 head_too_large     too many or too large header fields
+    ├─ 460 bad_checksum       the bytes are not those their sender meant (tus 1.0)
     ├─ 501 not_implemented    a method that nothing here knows
     ├─ 502 bad_upstream
     ├─ 503 unavailable        trouble, never pace; always with Retry-After
@@ -43,17 +52,26 @@ STATUS: dict[str, int] = {
     "expired": 403,
     "limit": 403,
     "revoked": 403,
+    "protected": 403,
+    "not_offline": 403,
+    "drm": 403,
     "not_found": 404,
+    "not_offered": 404,
     "method_not_allowed": 405,
     "too_slow": 408,
     "conflict": 409,
+    "gone": 410,
+    "precondition_failed": 412,
     "too_large": 413,
     "target_too_long": 414,
     "not_media": 415,
+    "unsupported_type": 415,
     "range_not_satisfiable": 416,
     "expectation_failed": 417,
+    "locked": 423,
     "too_many": 429,
     "head_too_large": 431,
+    "bad_checksum": 460,
     "internal": 500,
     "not_implemented": 501,
     "bad_upstream": 502,
@@ -70,6 +88,10 @@ VIEWER_SENTENCES: dict[str, str] = {
     "expired": "This link has expired. Ask for a new one.",
     "limit": "This link has reached one of its limits.",
     "revoked": "This link was withdrawn by its publisher.",
+    "not_offered": "This film does not have the protection asked for. Open its link without naming one.",
+    "drm": "The license server of this film's DRM provider gives its keys; nobody gets them here.",
+    "protected": "This file leaves encrypted only, and this link asks for it plain. Ask for a new one.",
+    "not_offline": "This link does not grant offline use. Ask for one that does.",
 }
 
 LIMIT_SENTENCES: dict[str, str] = {
@@ -79,6 +101,7 @@ LIMIT_SENTENCES: dict[str, str] = {
     "asset": "As many people are watching this as may at once. Try again later.",
     "budget": "This link has delivered as much as it may. Ask for a new one.",
     "device": "This link is good only in the browser that opened it first.",
+    "offline": "The offline license of this link is another machine's. Ask for a new link.",
     "country": "This link is not good in the country you are in.",
 }
 

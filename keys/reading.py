@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
+from keys.names import b64url_decode
 from keys.problems import Problem
 from keys.sessions import Activity
 from keys.strict_json import strict_object
@@ -43,6 +44,14 @@ def text(body: dict[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise Problem("bad_request", f"The body needs {name}, a string.")
     return value
+
+
+def encoded(body: dict[str, Any], name: str) -> bytes:
+    """A member of the body that is bytes, in base64url."""
+    try:
+        return b64url_decode(text(body, name))
+    except ValueError as exc:
+        raise Problem("bad_request", f"In the body {name} is base64url.") from exc
 
 
 def texts(body: dict[str, Any], name: str) -> list[str]:

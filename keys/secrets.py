@@ -7,6 +7,7 @@
                       join-token   lets an edge enrol                        edges, at first start
                       origin-join-token  lets an origin enrol, whose packages are believed   the origin
                       kms-token    opens the key management service, if any  keys service only, made by hand
+                      drm-auth     opens the DRM provider, if any            the origin, made by hand
 All files are 0600. Processes may start together: of two that make a file one wins, and both read the winner's
 (`keys.private_file`). Where the directory is, `deploy` says.
 """
@@ -28,7 +29,9 @@ ADMIN_TOKEN: Final = "admin-token"  # noqa: S105 (a file name)
 JOIN_TOKEN: Final = "join-token"  # noqa: S105 (a file name)
 ORIGIN_TOKEN: Final = "origin-join-token"  # noqa: S105 (a file name)
 KMS_TOKEN: Final = "kms-token"  # noqa: S105 (a file name)
+DRM_AUTH: Final = "drm-auth"
 
+LONGEST_LINE: Final = 4096
 SITE: Final = "site"  # the issuer name of the installation's own links
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,512}")
@@ -125,6 +128,16 @@ def read_token(path: Path, *, shortest: int = 32) -> str:
     text = _read(path).decode("ascii", "replace").strip()
     if not _TOKEN.fullmatch(text) or len(text) < shortest:
         raise BadSecret(f"{path} must hold one token of 32 to 512 letters, digits or ._~+/=-.")
+    return text
+
+
+def read_line(path: Path) -> str:
+    """The one line of a secret file that another made, of printable ASCII; "" without a file. BadSecret."""
+    if not path.exists():
+        return ""
+    text = _read(path).decode("ascii", "replace").strip()
+    if not text.isascii() or not text.isprintable() or len(text) > LONGEST_LINE:
+        raise BadSecret(f"{path} must hold one line of at most {LONGEST_LINE} printable characters.")
     return text
 
 

@@ -6,7 +6,6 @@ work. Endpoints (`keys.app`) translate. Values from outside are parsed here; a b
 """
 
 import asyncio
-import ipaddress
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from keys.access import Access
 from keys.asset_limits import AssetLimiter
 from keys.claims import VERIFIED, Refused, log_fields
 from keys.container import Matcher, canonical_uri
+from keys.drm_keeping import DrmKeeper
 from keys.fanout import Fanout
 from keys.feed import RevocationFeed
 from keys.hierarchy import Hierarchy
@@ -26,9 +26,11 @@ from keys.jwks_watch import JwksWatch
 from keys.leases import Lease, NewGeneration, OpenedSession
 from keys.leasing import Lender, within_limits
 from keys.names import DEFAULT_TENANT, asset_id
-from keys.opening import Opener
+from keys.offline_licenses import OfflineLicenses
+from keys.opening import Opener, check_address
 from keys.pace import Pace
 from keys.problems import Problem
+from keys.purging import Purger
 from keys.revocation import Feed
 from keys.revoking import Revoker
 from keys.rings import Rings
@@ -41,6 +43,7 @@ from keys.secrets import Secrets
 from keys.sessions import Activity, Rules
 from keys.stores import Stores
 from keys.tokens import renewed
+from keys.zone_links import ZoneLink, ZoneLinks
 
 HOUSEKEEPING_S: Final = 600.0
 LOOK_EVERY_S: Final = 1.0  # at the signing keys: another process may have rotated them
@@ -52,7 +55,8 @@ class KeysService:
     """The use cases. Made by `start`; with `run`, revocations of other processes are seen within a second.
 
     `access` proves callers, `revoker` takes back, `rotator` rotates keys, `ripping` scores viewers,
-    `asset_limits` limits assets, `roster` has the nodes.
+    `asset_limits` limits assets, `roster` has the nodes, `purger` the log of purges, `offline` gives
+    licenses for offline use, `drm` keeps documents of DRM providers.
     """
 
     def __init__(
@@ -70,6 +74,8 @@ class KeysService:
         ripping: Ripping,
         opener: Opener,
         lender: Lender,
+        zone_links: ZoneLinks,
+        offline: OfflineLicenses,
         jwks: JwksWatch,
         now: Callable[[], float],
         count: Callable[[str], None],
@@ -77,6 +83,7 @@ class KeysService:
         self.access = access
         self.roster = roster
         self.asset_limits = AssetLimiter(stores.keys)
+        self.purger = Purger(stores.purges, now, count)
         self._stores = stores
         self._hierarchy = hierarchy
         self._feed = feed
@@ -87,6 +94,9 @@ class KeysService:
         self.ripping = ripping
         self._opener = opener
         self._lender = lender
+        self.drm = lender.drm
+        self._zone_links = zone_links
+        self.offline = offline
         self._fanout = Fanout()
         self._jwks = jwks
         self._now = now
@@ -128,11 +138,12 @@ class KeysService:
         opener = Opener(
             stores.sessions, stores.keys, feed, book, rings, hosts, rules, now, matcher, bucket_key
         )
-        site_pace = within_limits(pace or Pace())
-        devices = devices_of(site_pace, rules)
+        pace = within_limits(pace or Pace())
+        devices = devices_of(pace, rules)
         ripping = Ripping(stores.rippers, stores.sessions, revoker, rippers or Policy(), devices, count)
+        drm = DrmKeeper(hierarchy, stores.drm)
         lender = Lender(
-            stores.sessions, stores.keys, hierarchy, feed, book, bucket_key, site_pace, now, matcher, rules
+            stores.sessions, stores.keys, hierarchy, feed, book, bucket_key, pace, now, matcher, rules, drm
         )
         return cls(
             stores=stores,
@@ -147,15 +158,18 @@ class KeysService:
             ripping=ripping,
             opener=opener,
             lender=lender,
+            offline=OfflineLicenses(lender, hierarchy, rings, stores.sessions, now, count),
+            zone_links=ZoneLinks(feed, book, rings, matcher, rules.maximum_s, now, count),
             jwks=JwksWatch(book, {i.issuer.iss: i.jwks for i in issuers if i.jwks}, time.monotonic),
             now=now,
             count=count,
         )
 
     async def run(self) -> None:
-        """Background work until cancelled: the revocation feed, ripper scores and housekeeping."""
+        """Background work until cancelled: the logs that edges read, ripper scores and housekeeping."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._feed.run())
+            tasks.create_task(self.purger.run())
             tasks.create_task(
                 self._repeat(self._rings.refresh, LOOK_EVERY_S, "the signing keys cannot be read")
             )
@@ -183,6 +197,7 @@ class KeysService:
     async def hush(self) -> None:
         """Answer every waiting poll at once, and hold none from now on: the server wants to stop."""
         await self._feed.close()
+        await self.purger.close()
 
     # ---- sessions
 
@@ -200,7 +215,7 @@ class KeysService:
 
         `cookies` and `country` are what the edge knows of the browser (`keys.limits`).
         """
-        _check_address(client_ip)
+        check_address(client_ip)
         with self._counting_refusals("keys_sessions_refused"):
             opened, new = await self._opener.open(
                 token, uri, client_ip, edge, cookies=cookies, country=country
@@ -231,6 +246,11 @@ class KeysService:
             )
         self._count("keys_renewals")
         return OpenedSession(token, session.sid, session.asset, session.generation, session.expires)
+
+    async def zone_link(self, token: str, uri: str) -> ZoneLink:
+        """Which viewer a zone's link names, and the token that follows it. Problem when it is not good."""
+        with self._counting_refusals("keys_renewals_refused"):
+            return await self._zone_links.ask(token, uri)
 
     @contextmanager
     def _counting_refusals(self, counter: str) -> Iterator[None]:
@@ -270,13 +290,15 @@ class KeysService:
 
     # ---- generations
 
-    async def new_generation(self, asset: str) -> NewGeneration:
-        """Make a generation of an asset with keys of its own. New sessions pin it once it is published."""
-        asset = asset_id(asset)
-        generation, keys = await self._hierarchy.new_generation(DEFAULT_TENANT, asset, self._now())
+    async def new_generation(self, asset: str, drm: bytes | None = None) -> NewGeneration:
+        """Make a generation of an asset with keys of its own, and those of a document (`drm_keeping`)."""
+        sealed = await self.drm.for_new(asset := asset_id(asset), drm)
+        generation, keys = await self._hierarchy.new_generation(DEFAULT_TENANT, asset, self._now(), sealed)
         self._count("keys_generations")
-        log.info("generation asset=%s generation=%d", asset, generation)
-        return NewGeneration(DEFAULT_TENANT, asset, generation, keys.storage_key.reveal())
+        log.info("generation asset=%s generation=%d drm=%s", asset, generation, sealed is not None)
+        return NewGeneration(
+            DEFAULT_TENANT, asset, generation, keys.storage_key.reveal(), self.drm.told(keys)
+        )
 
     async def publish(self, asset: str, generation: int, pace: Mapping[str, float] | None) -> None:
         """Let new sessions pin this generation. Problem not_found, or conflict with a later one."""
@@ -285,6 +307,7 @@ class KeysService:
             Pace().overridden(pace)
         except (ValueError, TypeError) as exc:
             raise Problem("bad_request", "A pace is of burst_s, rate, jump_s and jumps.") from exc
+        await self.drm.claim(asset, generation)
         published = await self._stores.keys.publish(DEFAULT_TENANT, asset, generation, pace, self._now())
         if published is None:
             raise Problem("not_found", "There is no such generation.")
@@ -318,11 +341,3 @@ class KeysService:
     def jwks(self) -> dict[str, Any]:
         """The public JWKS of the keys that sign session tokens (RFC 7517 §5)."""
         return {"keys": self._rings.sessions.public_jwks(self._now())}
-
-
-def _check_address(client_ip: str) -> None:
-    try:
-        if getattr(ipaddress.ip_address(client_ip), "scope_id", None):
-            raise ValueError("an address with a zone is another machine's")
-    except ValueError as exc:
-        raise Problem("bad_request", "client_ip is an IP address.") from exc

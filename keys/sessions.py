@@ -55,6 +55,7 @@ class Request:
     pace: dict[str, float] | None = None  # the link's own pace, in the fields of `keys.pace`
     limits: Limits = NO_LIMITS
     known_device: bool = False  # it has the cookie of the browser that opened the link first
+    drm: bool = False  # the generation is encrypted with keys of a DRM provider
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 from keys import jwk as jwks
 from keys import jws
 from keys.cipher import CLAIM_KEY, Secret, seal_claim
-from keys.claims import AUDIENCE, LINK_ID, PACE_CLAIM
+from keys.claims import AUDIENCE, LINK_ID, OFFLINE_LONGEST_S, PACE_CLAIM
 from keys.container import ATTRIBUTE, LINK_PATTERN, canonical_uri, quote, regex_container, split_token
-from keys.limits import Limits
-from keys.names import asset_id, b64url, b64url_decode, file_name
+from keys.limits import NO_LIMITS, Limits
+from keys.names import asset_id, b64url, b64url_decode, split_download
 from keys.pace import Pace
 from keys.private_file import write_private
 from keys.renewal import WAYS, Renewal
@@ -32,7 +32,8 @@ NOT_BEFORE_SLACK: Final = 30  # s: verifiers allow no leeway, so the signer's cl
 MAX_VIEWER: Final = 256  # bytes of a viewer's ID
 
 _STREAM = re.compile(r"/v/([^/]+)/main\.(?:m3u8|mpd)")
-_DOWNLOAD = re.compile(r"/d/([^/]+)/([^/]+)")
+_ZONES: Final = "/z/"
+_MEDIA: Final = ("/v/", "/d/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,9 @@ def sign_url(
     limits: Limits | None = None,
     renew: str | None = None,
     renew_s: int = 60,
+    offline_s: int | None = None,
     attribute: str = ATTRIBUTE,
+    below: bool = False,
     now: float | None = None,
 ) -> str:
     """The URL as a signed link: the right to open a session on it within `start_within_s` seconds.
@@ -132,13 +135,20 @@ def sign_url(
     hidden in the link; `once` makes it single-use; `hosts` are further public edge base URLs it is good for;
     `pace` overrides {"burst": s, "rate": × real time, "jumps": n}; `limits`: what else it limits; `link_id`
     is what revocation knows it by, otherwise a random one;
-    `renew`, for a download, has its session's token last only `renew_s` seconds after
-    each request, handed on by "cookie" or "redirect" (RFC 9246 §3);
+    `renew`, for a download or a zone, has its token last only `renew_s` seconds after
+    each request, handed on by "cookie" or "redirect" (RFC 9246 §3), for `session_s` seconds from opening;
+    `offline_s`, for a protected download, grants offline use: a license lasts so long, at most 30 days;
     `attribute` is what the token stands under, where the edges know another name (`token-name`). A link
     to `/v/<asset>/main.m3u8` opens `main.mpd` too; any other URL, such as `/d/<asset>/<file>`, is signed
-    exactly. ValueError says what does not fit.
+    exactly, or with `below` for all that lies in its folder and below that, as a zone's may be. A zone's
+    link, `/z/<zone>/…`, opens no session: it is good for `start_within_s` seconds, as often as it is used;
+    with `renew` it is opened within that time.
+    ValueError says what does not fit.
     """
     plain = _plain_url(url, attribute)
+    bound = once or network is not None or pace is not None or (limits or NO_LIMITS) != NO_LIMITS
+    if bound and urlsplit(plain).path.startswith(_ZONES):
+        raise ValueError("a zone's link opens no session: its time, its URLs and its viewer bind it")
     issued = int(time.time() if now is None else now)
     claims: dict[str, object] = {
         "aud": AUDIENCE,
@@ -146,7 +156,7 @@ def sign_url(
         "nbf": issued - NOT_BEFORE_SLACK,
         "exp": issued + _seconds(start_within_s, "start_within_s"),
         "cap": _seconds(session_s, "session_s"),
-        "cdniuc": _container(plain, tuple(hosts)),
+        "cdniuc": _container(plain, tuple(hosts), below=below),
         "jti" if once else "lid": b64url(secrets.token_bytes(16)) if link_id is None else _link_id(link_id),
     }
     if viewer is not None:
@@ -158,8 +168,10 @@ def sign_url(
     if limits is not None and limits.to_json():
         claims["limits"] = limits.to_json()
         claims["cdnicrit"] = "limits"  # RFC 9246 §2.1.13: who does not know them must refuse the link
+    if offline_s is not None:
+        claims["offline"] = _offline(plain, offline_s)
     if renew is not None:
-        claims |= _renewal(plain, renew, renew_s)
+        claims |= _renewal(plain, renew, renew_s, below=below)
     return insert_token(plain, key.sign(claims), attribute)
 
 
@@ -182,13 +194,16 @@ def _plain_url(url: str, attribute: str) -> str:
     return plain
 
 
-def _container(url: str, hosts: tuple[str, ...]) -> str:
+def _container(url: str, hosts: tuple[str, ...], *, below: bool) -> str:
     parts = urlsplit(url)
     path = parts.path + (f"?{parts.query}" if parts.query else "")
+    if below and (parts.query or parts.path.startswith(_MEDIA)):
+        raise ValueError("what lies below a path is signed for a zone, without a query")
     stream = _STREAM.fullmatch(path)
-    if download := _DOWNLOAD.fullmatch(path):
-        asset_id(download[1]), file_name(download[2])  # a name no edge would read is no link
+    split_download(path)  # a name no edge would read is no link
     pattern = rf"/v/{quote(asset_id(stream[1]))}/main\.(m3u8|mpd)" if stream else quote(path)
+    if below:
+        pattern = quote(path.rpartition("/")[0]) + "/.*"
     container = regex_container((f"{parts.scheme}://{parts.netloc}", *hosts), pattern)
     if len(container) - len("regex:") > LINK_PATTERN:
         raise ValueError("too many hosts, or too long a path, for one link")
@@ -213,11 +228,21 @@ def _viewer_key(key: SigningKey) -> bytes:
     return key.viewer_key.reveal()
 
 
-def _renewal(url: str, by: str, extend_s: int) -> dict[str, int]:
+def _renewal(url: str, by: str, extend_s: int, *, below: bool) -> dict[str, int]:
     path = urlsplit(url).path
-    if by not in WAYS or not _DOWNLOAD.fullmatch(path):
-        raise ValueError(f"a download's token is renewed by {' or '.join(WAYS)}; a stream's lasts")
-    return Renewal(WAYS[by], _seconds(extend_s, "renew_s"), len(path.split("/")) - 1).claims()
+    if by not in WAYS or path.startswith("/v/"):
+        raise ValueError(f"a download's or zone's token is renewed by {' or '.join(WAYS)}; a stream's lasts")
+    bound = path.rpartition("/")[0] if below else path  # the cookie's Path: no more than what is signed
+    return Renewal(WAYS[by], _seconds(extend_s, "renew_s"), len(bound.split("/")) - 1).claims()
+
+
+def _offline(url: str, length_s: int) -> int:
+    download = split_download(urlsplit(url).path)
+    if download is None or download[2] == "clear":
+        raise ValueError("offline use is of a protected download, /d/<asset>/ece/<file>")
+    if not 1 <= int(length_s) <= OFFLINE_LONGEST_S:
+        raise ValueError(f"offline_s is 1 to {OFFLINE_LONGEST_S} seconds")
+    return int(length_s)
 
 
 def _pace(pace: Mapping[str, float]) -> dict[str, float]:

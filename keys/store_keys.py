@@ -19,10 +19,11 @@ SUPERSEDED_KEPT_S: Final = 24 * 3600  # SECURITY K2
 
 @dataclass(frozen=True, slots=True)
 class WrappedKeys:
-    """The asset key and the storage key of one generation, wrapped by the tenant key."""
+    """The asset key and the storage key of one generation, wrapped by the tenant key; so a DRM document."""
 
     asset_key: bytes = field(repr=False)
     storage_key: bytes = field(repr=False)
+    drm: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Published:
     generation: int
     pace: dict[str, float] | None
     limits: dict[str, int] | None = None
+    drm: bool = False  # whether it is encrypted with keys of a DRM provider
 
 
 class KeyStore:
@@ -131,6 +133,7 @@ class KeyStore:
                     "of_generation": row.generation,
                     "ak": keys.asset_key,
                     "sk": keys.storage_key,
+                    "drm": keys.drm,
                     "by": new.version,
                 }
                 for row in rows
@@ -166,6 +169,7 @@ class KeyStore:
             "tenant_version": row.tenant_version,
             "wrapped_asset_key": row.keys.asset_key,
             "wrapped_storage_key": row.keys.storage_key,
+            "wrapped_drm": row.keys.drm,
             "created": now,
         }
         async with self._database.write("tenant", tenant) as connection:
@@ -219,10 +223,26 @@ class KeyStore:
 
     async def published(self, tenant: str, asset: str) -> Published | None:
         """The generation that new sessions of the asset pin; None when nothing is published."""
-        query = select(assets.c.published, assets.c.pace, assets.c.limits).where(_is_asset(tenant, asset))
+        same = (
+            generations.c.tenant == assets.c.tenant,
+            generations.c.asset == assets.c.asset,
+            generations.c.generation == assets.c.published,
+        )
+        query = (
+            select(
+                assets.c.published,
+                assets.c.pace,
+                assets.c.limits,
+                generations.c.wrapped_drm.is_not(None).label("drm"),
+            )
+            .outerjoin(generations, and_(*same))
+            .where(_is_asset(tenant, asset))
+        )
         async with self._database.read() as connection:
             row = (await connection.execute(query)).first()
-        return Published(row.published, row.pace, row.limits) if row and row.published is not None else None
+        if row is None or row.published is None:
+            return None
+        return Published(row.published, row.pace, row.limits, drm=bool(row.drm))
 
     async def asset_limits(self, tenant: str, asset: str) -> dict[str, int] | None:
         """The limits of an asset, published or not."""
@@ -266,6 +286,7 @@ _GENERATION_COLUMNS: Final = (
     generations.c.tenant_version,
     generations.c.wrapped_asset_key,
     generations.c.wrapped_storage_key,
+    generations.c.wrapped_drm,
 )
 _GENERATIONS: Final = select(*_GENERATION_COLUMNS)
 _REWRAP: Final = (
@@ -278,13 +299,14 @@ _REWRAP: Final = (
     .values(
         wrapped_asset_key=bindparam("ak"),
         wrapped_storage_key=bindparam("sk"),
+        wrapped_drm=bindparam("drm"),
         tenant_version=bindparam("by"),
     )
 )
 
 
 def _generation_row(row: Any) -> GenerationRow:
-    keys = WrappedKeys(row.wrapped_asset_key, row.wrapped_storage_key)
+    keys = WrappedKeys(row.wrapped_asset_key, row.wrapped_storage_key, row.wrapped_drm)
     return GenerationRow(row.asset, row.generation, row.tenant_version, keys)
 
 

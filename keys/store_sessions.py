@@ -7,7 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Double, Row, and_, bindparam, case, delete, exists, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    Row,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keys import sessions as core
@@ -36,6 +49,7 @@ class Seen:
     score: int = 0  # how much its viewer looks like a ripper (`keys.ripper`), and why
     signals: dict[str, int] = field(default_factory=dict)
     acted: str = ""  # what was done about it: log, slow, revoke; or lifted
+    offline_until: int | None = None  # when the last license for offline use ends; None: none was given
 
     def to_json(self, now: float) -> dict[str, Any]:
         """The session as `GET /v1/sessions` lists it."""
@@ -48,6 +62,7 @@ class Seen:
             "media_s": self.media_s,
             "state": self.session.standing(now),
             "ripper": {"score": self.score, "signals": self.signals, "acted": self.acted},
+            "offline_until": self.offline_until,
         }
 
 
@@ -83,6 +98,14 @@ class SessionStore:
         async with self._database.read() as connection:
             row = (await connection.execute(select(sessions).where(sessions.c.sid == sid))).first()
         return _from_row(row) if row else None
+
+    async def bind_offline(self, sid: str, device: str, until: int) -> bool:
+        """Notes a license for offline use on this machine; False, and nothing noted, if another has them."""
+        own = or_(sessions.c.offline_device.is_(None), sessions.c.offline_device == device)
+        noted = update(sessions).where(sessions.c.sid == sid, sessions.c.state == core.LIVE, own)
+        async with self._database.write() as connection:
+            result = await connection.execute(noted.values(offline_device=device, offline_until=until))
+        return result.rowcount == 1
 
     async def revoke(self, kind: str, value: str) -> int:
         """Mark every live session that a revocation of `kind` concerns; how many."""
@@ -200,7 +223,9 @@ def _from_row(row: Row[Any]) -> Session:
 
 def _seen(row: Row[Any]) -> Seen:
     ripper = (row.ripper_score, row.ripper_signals or {}, row.ripper_acted or "")
-    return Seen(_from_row(row), row.last_seen, row.requests, row.bytes, row.media_s, *ripper)
+    return Seen(
+        _from_row(row), row.last_seen, row.requests, row.bytes, row.media_s, *ripper, row.offline_until
+    )
 
 
 _ADD_ACTIVITY: Final = (

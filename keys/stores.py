@@ -1,7 +1,8 @@
 """Everything the keys service keeps in its database: `Stores` opens it and holds a store for each noun.
 
-Here are the nodes and the log of revocations; wrapped keys are in `keys.store_keys`, sessions in
-`keys.store_sessions`, what the ripper score is made of in `keys.store_rippers`.
+Here are the nodes and the log of revocations; wrapped keys are in `keys.store_keys`, whose a DRM provider's
+are in `keys.store_drm`, sessions in `keys.store_sessions`, what the ripper score is made of in
+`keys.store_rippers`, purges in `keys.store_purges`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,9 @@ from sqlalchemy import Row, and_, bindparam, delete, func, or_, select, update
 from keys.database import Database
 from keys.migrations import upgrade
 from keys.revocation import EPOCH, LIFTED, Entry
+from keys.store_drm import DrmStore
 from keys.store_keys import KeyStore
+from keys.store_purges import PurgeStore
 from keys.store_rippers import RipperStore
 from keys.store_sessions import SessionStore
 from keys.tables import nodes, revocations
@@ -146,9 +149,11 @@ class Stores:
         self.database = database
         self.nodes = NodeStore(database)
         self.keys = KeyStore(database)
+        self.drm = DrmStore(database)
         self.sessions = SessionStore(database)
         self.rippers = RipperStore(database)
         self.revocations = RevocationStore(database)
+        self.purges = PurgeStore(database)
 
     @classmethod
     async def open(cls, url: str) -> "Stores":
@@ -167,3 +172,4 @@ class Stores:
             await self.database.flush_deleted()
         await self.sessions.forget(now)
         await self.revocations.forget(now)
+        await self.purges.forget(now)

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKeyConstraint,
@@ -69,9 +70,19 @@ generations: Final = Table(
     Column("tenant_version", BigInteger, nullable=False, server_default="1"),
     Column("wrapped_asset_key", LargeBinary, nullable=False),
     Column("wrapped_storage_key", LargeBinary, nullable=False),
+    Column("wrapped_drm", LargeBinary),  # the document of its DRM provider, where there is one
     Column("created", Double, nullable=False),
     Column("superseded", Double),  # when a later one was published
     ForeignKeyConstraint(["tenant", "asset"], ["assets.tenant", "assets.asset"], name="generations_asset"),
+)
+
+drm_keys: Final = Table(  # in CTR no key may encrypt twice: a row outlives its film
+    "drm_keys",
+    metadata,
+    Column("kid", String(32), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("asset", String(64), nullable=False),
+    Column("generation", BigInteger, nullable=False),
 )
 
 used_links: Final = Table(  # single-use links that were opened; a row may go when the link has expired
@@ -114,6 +125,8 @@ sessions: Final = Table(
     Column("ripper_score", BigInteger, nullable=False, server_default="0"),  # of its viewer
     Column("ripper_signals", JSON),  # {signal: points}
     Column("ripper_acted", String(16)),  # what was done about it
+    Column("offline_device", String(64)),  # thumbprint of the machine its offline licenses are for
+    Column("offline_until", BigInteger),  # when the last of them ends
     Index("sessions_by_link", "iss", "link_id", "opened"),
     Index("sessions_by_last_seen", "last_seen"),
     Index("sessions_by_asset", "tenant", "asset"),
@@ -129,4 +142,15 @@ revocations: Final = Table(
     Column("until", Double, nullable=False),
     Column("created", Double, nullable=False),
     Index("revocations_by_name", "kind", "value"),
+)
+
+purges: Final = Table(  # of zones' answers; only the latest are kept
+    "purges",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("zone", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("value", String(2048), nullable=False),
+    Column("soft", Boolean, nullable=False),
+    Column("created", Double, nullable=False),
 )

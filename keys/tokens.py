@@ -245,12 +245,13 @@ def mint(
     paths: str | None = None,
     cdniip: str = "",
     renewal: Renewal | None = None,
+    offline: int = 0,
 ) -> str:
     """A session token: the right to `paths` of `asset` at these public edge base URLs until `expires`.
 
     `paths` is a POSIX ERE; None: all streams of the asset, `/v/<asset>/.*`. `cdniip` is copied from the link
-    when it had one (RFC 9246 §2.1.14), and so is `renewal`, which also ends the token that much after `now`
-    at the latest. ValueError when it fits no URL.
+    when it had one (RFC 9246 §2.1.14), and so are `offline` and `renewal`. That
+    also ends the token so much after `now` at the latest. ValueError when it fits no URL.
     """
     if renewal is not None:
         expires = min(expires, now + renewal.extend_s)
@@ -263,6 +264,8 @@ def mint(
     }
     if cdniip:
         claims["cdniip"] = cdniip
+    if offline:
+        claims["offline"] = offline
     if renewal is not None:
         claims |= renewal.claims()
     return key.sign(claims)
