@@ -3,7 +3,7 @@
 The cookie never holds the token: it is an expiry time and a MAC over it under the token, so the console,
 which knows the same token, takes the same cookie. Cookies do not know ports, and SameSite does not either, so
 a request that changes something by cookie must also come from a page of this very host (SECURITY T14, H39).
-What nodes may do is `origin.nodes`.
+What nodes may do is `keys.node_directory`.
 """
 
 import hashlib

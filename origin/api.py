@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from keys.drm import MOST_BYTES
 from keys.names import asset_id
 from keys.problems import Problem
 from origin.access import AdminAccess
@@ -32,6 +33,9 @@ class AssetJobs(Protocol):
 
     async def delete(self, id: str) -> None:
         """Removes an asset: its blobs, keys and row."""
+
+    async def provide(self, id: str, document: bytes) -> None:
+        """Hands over the CPIX document an asset waits for, and queues it. Also Problem bad_request."""
 
 
 class Api:
@@ -56,11 +60,12 @@ class Api:
             Route("/v1/assets/{id}", self.delete, methods=["DELETE"]),
             Route("/v1/assets/{id}/cancel", self.cancel, methods=["POST"]),
             Route("/v1/assets/{id}/retry", self.retry, methods=["POST"]),
+            Route("/v1/assets/{id}/drm", self.provide, methods=["PUT"]),
             Route("/v1/assets/{id}/poster.jpg", self.poster, methods=["GET"]),
         ]
 
     async def upload(self, request: Request) -> Response:
-        """`POST /v1/uploads?name=&id=&title=&download=` with a raw body: 201 once on disk and a film."""
+        """`POST /v1/uploads?name=&id=&title=&download=&drm=`, raw body: 201 once on disk and a film."""
         self._access.check(request)
         query = request.query_params
         try:
@@ -70,12 +75,14 @@ class Api:
                 title=query.get("title", ""),
                 asset=query.get("id") or None,
                 download=query.get("download", ""),
+                drm=query.get("drm", ""),
             )
         except BaseException:
             self._metrics.count("uploads_refused")
             raise
         self._metrics.count("uploads")
-        return JSONResponse({"asset": asset, "state": "queued"}, 201)
+        state = (await self._catalogue.get(asset)).state if query.get("drm") else "queued"
+        return JSONResponse({"asset": asset, "state": state}, 201)
 
     async def room(self, request: Request) -> Response:
         """`GET /v1/uploads?bytes=N`: 204 when an upload of N bytes would be taken now; else why not."""
@@ -109,6 +116,16 @@ class Api:
     async def retry(self, request: Request) -> Response:
         """`POST /v1/assets/{id}/retry`."""
         await self._jobs.retry(self._asset_id(request))
+        return Response(status_code=204)
+
+    async def provide(self, request: Request) -> Response:
+        """`PUT /v1/assets/{id}/drm` with a CPIX document: what an upload with `drm=cpix` waits for."""
+        id, document = self._asset_id(request), bytearray()
+        async for piece in request.stream():
+            document += piece
+            if len(document) > MOST_BYTES:
+                raise Problem("too_large", f"A CPIX document has at most {MOST_BYTES} bytes.")
+        await self._jobs.provide(id, bytes(document))
         return Response(status_code=204)
 
     async def poster(self, request: Request) -> Response:

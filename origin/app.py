@@ -17,17 +17,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from keys.node_directory import NodeDirectory
 from origin.access import AdminAccess
 from origin.api import Api, AssetJobs
-from origin.delivery import PREFIX, Delivery
+from origin.delivery import Delivery
 from origin.headers import BrowserHeaders
 from origin.incoming import Incoming
+from origin.media.asking import PREFIX
 from origin.metrics import CONTENT_TYPE, Metrics
-from origin.nodes import NodeDirectory
 from origin.pages import Pages
 from origin.refusals import handlers
 from origin.store.blobs import BlobStore
 from origin.store.catalogue import Catalogue
+from origin.tus.api import Tus
+from origin.tus.uploads import Resumables
 from origin.uploads import Intake, Uploads
 
 _LOG: Final = logging.getLogger(__name__)
@@ -59,14 +62,17 @@ def create_app(
     access = AdminAccess(admin_token, now)
     nodes = NodeDirectory(trust, now=now, clock=clock)
     uploads = Uploads(incoming, jobs)
+    resumables = Resumables(incoming, jobs, now=now, count=metrics.count)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await blobs.sweep(now())
-        left = incoming.sweep(set(await catalogue.upload_paths()))
+        owned = await catalogue.upload_paths()
+        left = incoming.sweep(set(owned))
+        resumables.open(owned)
         if left:
             _LOG.info("removed %d files of uploads that were cut off", left)
-        async with jobs.running():
+        async with jobs.running(), resumables.running():
             yield
 
     async def counters(request: Request) -> Response:
@@ -78,6 +84,7 @@ def create_app(
             Route("/healthz", _health, methods=["GET"]),
             Route("/metrics", counters, methods=["GET"]),
             *Api(access, catalogue, jobs, uploads, metrics).routes(),
+            *Tus(access, resumables, metrics.count).routes(),
             *Pages(access, uploads, metrics).routes(),
         ],
         middleware=[Middleware(BrowserHeaders)],

@@ -5,25 +5,17 @@ Content-Length; a read that fails half-way breaks the connection, so a short bod
 (SECURITY 1.2). Ranges are RFC 9110 §14; several at once are not offered, and the header is then ignored (H4).
 """
 
-import re
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from keys.names import asset_id, object_name, rendition_id
 from keys.nodes import Node
 from keys.problems import Problem
+from origin.media.asking import Name, byte_range, parse_name
 from origin.refusals import answer, note
 from origin.store.blobs import BlobStore
-
-PREFIX: Final = "/v1/blobs/"
-_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-_GENERATION: Final = re.compile(r"[1-9]\d{0,17}")
-
-Name = tuple[str, int, str, str]  # asset, generation, rendition, object
 
 
 class CutBodyError(Exception):
@@ -89,30 +81,6 @@ class Delivery:
                 self._count("blob_bytes", len(piece))
         except Problem as problem:
             raise CutBodyError(f"{'/'.join(map(str, name))} cannot be read to its end") from problem
-
-
-def parse_name(path: str) -> Name:
-    """What object a path names. Problem not_found for anything else."""
-    parts = path.removeprefix(PREFIX).split("/")
-    if len(parts) != 4 or not _GENERATION.fullmatch(parts[1]):
-        raise Problem("not_found")
-    try:
-        return asset_id(parts[0]), int(parts[1]), rendition_id(parts[2]), object_name(parts[3])
-    except Problem as problem:
-        raise Problem("not_found", detail=problem.detail) from problem
-
-
-def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """First byte and end of the range asked for; None for the whole (H4); empty when there is none (H3)."""
-    match = _RANGE.fullmatch(header or "")
-    if match is None or match[0] == "bytes=-":
-        return None
-    first, last = match[1], match[2]
-    if not first:
-        return max(0, size - int(last)), size
-    if last and int(last) < int(first):
-        return None
-    return min(int(first), size), min(int(last) + 1, size) if last else size
 
 
 async def _send_head(send: Send, status: int, extra: list[tuple[bytes, bytes]], length: int) -> None:

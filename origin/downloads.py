@@ -1,8 +1,9 @@
 """What a publisher may let viewers take away whole, and what those files are called and are. Pure.
 
 Nothing unless he says so: the file he uploaded (`original`), one MP4 for each video rendition or M4A for each
-sound (`renditions`), or both. A type comes from what was found in the file (`ingest.sniff`), never from its
-name.
+sound (`renditions`), or both; with `-ece` behind it, encrypted only. It is one word all the way from his
+choice to the descriptor, so that nothing on the way can keep the files and lose the protection. A type comes
+from what was found in the file (`ingest.sniff`), never from its name.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from typing import Final
 from keys.problems import Problem
 from origin.filenames import clean_line
 
-CHOICES: Final = ("original", "renditions", "both")
+FILES: Final = ("original", "renditions", "both")
+ENCRYPTED: Final = "-ece"
+CHOICES: Final = (*FILES, *(files + ENCRYPTED for files in FILES))
 
 # By demuxer: suffix and type with a picture, then without one.
 _TYPES: Final = {
@@ -50,6 +53,17 @@ def choice(text: str) -> str:
     if text not in CHOICES:
         raise Problem("bad_request", f"What may be downloaded is one of {', '.join(CHOICES)}.")
     return text
+
+
+def offered(files: str, *, protect: bool) -> str:
+    """The choice of these files, encrypted only or plain."""
+    return files + ENCRYPTED if files and protect else files
+
+
+def split_choice(text: str) -> tuple[str, str]:
+    """Which files a choice means, "" for none, and the protection they leave with."""
+    files = text.removesuffix(ENCRYPTED)
+    return files, "clear" if files == text else "ece"
 
 
 def original(asset: str, title: str, demuxer: str, head: bytes, *, picture: bool) -> FileName:

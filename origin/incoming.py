@@ -95,6 +95,10 @@ class Incoming:
         self.check(size)
         self._reserved += size
 
+    def hold(self, size: int) -> None:
+        """Sets `size` more bytes aside unasked: they were promised before a restart."""
+        self._reserved += size
+
     def release(self, size: int) -> None:
         """Gives `size` reserved bytes back: they were written, or will not come."""
         self._reserved -= size
@@ -161,7 +165,7 @@ class Draft:
         try:
             await asyncio.to_thread(self._file.write, data)
         except OSError as exc:
-            raise _full(exc) from exc
+            raise full(exc) from exc
         self._incoming.release(size)
         self._promised -= size
 
@@ -171,9 +175,9 @@ class Draft:
             os.fsync(self._file.fileno())
             self._file.close()
             self._part.rename(self.path)
-            _sync_directory(self.path.parent)
+            sync_directory(self.path.parent)
         except OSError as exc:
-            raise _full(exc) from exc
+            raise full(exc) from exc
 
     def _reserve(self, size: int) -> None:
         self._incoming.reserve(size)
@@ -184,7 +188,8 @@ class Draft:
         self._promised = 0
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Puts the names in it on disk."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -192,7 +197,8 @@ def _sync_directory(directory: Path) -> None:
         os.close(handle)
 
 
-def _full(exc: OSError) -> Exception:
+def full(exc: OSError) -> Exception:
+    """The error, or Problem disk_full where it says that no room is left."""
     if exc.errno in _NO_ROOM:
         return Problem("disk_full", "The server's disk is full; nothing was kept.", detail=str(exc))
     return exc

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from keys.names import asset_id
 from keys.problems import Problem
 from origin.downloads import choice
+from origin.drm import source
 from origin.filenames import clean_line, display_name, id_of, title_of
 from origin.forms import Field, FileBegin, FileData, FileEnd, FormReader
 from origin.incoming import Draft, Incoming
@@ -30,8 +31,14 @@ class Intake(Protocol):
     async def inspect(self, path: Path) -> None:
         """Problem not_media unless the file holds video or audio that can be played."""
 
-    async def submit(self, asset: str, title: str, path: Path, download: str = "") -> None:
+    async def submit(self, asset: str, title: str, path: Path, download: str = "", drm: str = "") -> None:
         """Queues the file as a new asset; owns it from then on. Problem conflict when the ID is taken."""
+
+    async def taken(self, asset: str) -> bool:
+        """Whether there is an asset of this ID."""
+
+    async def owner(self, path: Path) -> str | None:
+        """The asset that owns the file; None when none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ class _Named:
     title: str
     asset: str | None
     download: str  # what viewers may take away whole
+    drm: str = ""  # where content keys come from (`origin.drm`)
 
 
 class Uploads:
@@ -76,10 +84,10 @@ class Uploads:
         self._incoming.check(length)
 
     async def raw(
-        self, request: Request, *, name: str, title: str, asset: str | None, download: str = ""
+        self, request: Request, *, name: str, title: str, asset: str | None, download: str = "", drm: str = ""
     ) -> str:
         """The asset made from the request's body."""
-        wanted, offered = asset_id(asset) if asset else None, choice(download)
+        wanted, offered, provided = asset_id(asset) if asset else None, choice(download), source(drm)
         length = announced(request)
         async with self._incoming.draft(length) as draft:
             async for piece in self._pieces(request):
@@ -88,7 +96,7 @@ class Uploads:
                 raise Problem("bad_request", "The upload ended before it was complete.")
             await draft.finish()
             shown = display_name(name or title)
-            file = _Named(draft, shown, clean_line(title, title_of(shown)), wanted, offered)
+            file = _Named(draft, shown, clean_line(title, title_of(shown)), wanted, offered, provided)
             await self._inspect(file)
             await _still_wanted(request)
             return await self._submit(file)
@@ -149,17 +157,9 @@ class Uploads:
         await self._intake.inspect(file.draft.path)
 
     async def _submit(self, file: _Named) -> str:
-        """The new asset: of the wished ID, else of the first free one that its title makes."""
-        for candidate in [file.asset] if file.asset else _candidates(file.title):
-            try:
-                await self._intake.submit(candidate, file.title, file.draft.path, file.download)
-            except Problem as problem:
-                if problem.code != "conflict" or file.asset:
-                    raise
-                continue
-            file.draft.keep()
-            return candidate
-        raise Problem("conflict", "There are too many films of this name. Choose an ID of your own.")
+        asset = await submit(self._intake, file.asset, file.title, file.draft.path, file.download, file.drm)
+        file.draft.keep()
+        return asset
 
     async def _pieces(self, request: Request) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises ClientDisconnect when it is cut, Problem when it stalls."""
@@ -174,6 +174,21 @@ class Uploads:
                 return
             if piece:
                 yield piece
+
+
+async def submit(
+    intake: Intake, wanted: str | None, title: str, path: Path, download: str, drm: str = ""
+) -> str:
+    """The new asset: of the wanted ID, else of the first free one that its title makes. Problem conflict."""
+    for candidate in [wanted] if wanted else _candidates(title):
+        try:
+            await intake.submit(candidate, title, path, download, drm)
+        except Problem as problem:
+            if problem.code != "conflict" or wanted:
+                raise
+            continue
+        return candidate
+    raise Problem("conflict", "There are too many films of this name. Choose an ID of your own.")
 
 
 def announced(request: Request) -> int | None:

@@ -10,15 +10,19 @@ import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from keys.cpix import BadCpix
+from keys.cpix_xml import read_cpix
+from keys.drm_signalling import signalled
 from keys.leases import NewGeneration
 from keys.problems import Problem
 from origin import downloads
+from origin.drm import CPIX, asked
 from origin.ingest.ladder import Ladder, Wishes, plan
 from origin.ingest.packager import Generation, Packager, Records
 from origin.ingest.poster import poster
@@ -28,20 +32,25 @@ from origin.ingest.sniff import SNIFF_BYTES
 from origin.ingest.transcode import Budget, Progress, transcode
 from origin.media.asset import Descriptor, Download
 from origin.media.boxes import BadMedia
+from origin.media.drm import BadDrm, Drm, drm_of
 from origin.store.blobs import BlobStore
 
 ODD: Final = "This file could not be converted: what came out of it cannot be cut into segments."
+LOST: Final = "The keys of its DRM provider are not here any more. Add the film again."
 KEYS_WAITS_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # before each further try while keys does not answer
 
 _LOG: Final = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+Provider = Callable[[str, str], Awaitable[bytes]]  # of an asset and an address: the CPIX document
+
+
 class Keys(Protocol):
     """What ingest needs of the keys service; `KeysClient` fits."""
 
-    async def new_generation(self, asset: str) -> NewGeneration:
-        """Make a generation with new keys."""
+    async def new_generation(self, asset: str, drm: bytes | None = None) -> NewGeneration:
+        """Make a generation with new keys, and with those of a document; else of the last one's document."""
 
     async def publish(self, asset: str, generation: int, pace: Mapping[str, float] | None = None) -> None:
         """Let new sessions pin it."""
@@ -88,6 +97,7 @@ class Converter:
         records: Records,
         keys: Keys,
         signer: Ed25519PrivateKey,
+        provider: Provider | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -96,6 +106,7 @@ class Converter:
         self._records = records
         self._keys = keys
         self._signer = signer
+        self._provider = provider
         self._sleep = sleep
         self._now = now
 
@@ -117,28 +128,48 @@ class Converter:
         found: Probe,
         note: Callable[[Progress], None],
         download: str = "",
+        drm: str = "",
     ) -> Converted:
         """A new generation in the store. Problem with a sentence; then, or cancelled, nothing is left.
 
-        `download` is what viewers may take away whole (`origin.downloads.choice`).
+        `download` is what viewers may take away whole (`origin.downloads.choice`), `drm` where content keys
+        come from (`origin.drm.source`).
         """
-        made = await self._patiently(lambda: self._keys.new_generation(asset))
-        generation = Generation(made.tenant, asset, made.generation, made.storage_key)
+        document = await self._asked(asset, drm) if asked(drm) else None
+        made = await self._patiently(lambda: self._keys.new_generation(asset, document))
         try:
+            told = _told(made, drm)
+            generation = Generation(made.tenant, asset, made.generation, made.storage_key, told)
             return await self._fill(generation, title, source, found, note, download)
         except BaseException as exc:
-            await asyncio.shield(self.discard(asset, made.generation))
+            await asyncio.shield(self.discard(asset, made.generation, drm))
             if isinstance(exc, BadMedia):
                 raise Problem("internal", ODD, detail=str(exc)) from exc
             raise
+
+    async def provide(self, asset: str, document: bytes) -> None:
+        """Has keys keep a document for the generations to come. Problem bad_request or conflict."""
+        _public(document)
+        await self._patiently(lambda: self._keys.new_generation(asset, document))
+
+    async def _asked(self, asset: str, provider: str) -> bytes:
+        """The document a DRM provider answers with. Problem when it does not."""
+        if self._provider is None:
+            raise Problem("unavailable", "This origin has no way to ask a DRM provider.")
+        return await self._provider(asset, provider)
 
     async def publish(self, asset: str, generation: int) -> None:
         """Lets new sessions pin the generation."""
         await self._patiently(lambda: self._keys.publish(asset, generation, self._settings.pace))
 
-    async def discard(self, asset: str, generation: int) -> None:
-        """Removes an unpublished generation: blobs and keys."""
+    async def discard(self, asset: str, generation: int, drm: str = "") -> None:
+        """Removes an unpublished generation: blobs and keys.
+
+        Not keys of a document that was handed over: it goes with them, and nobody has it to try again with.
+        """
         await self._blobs.delete_generation(asset, generation)
+        if drm == CPIX:
+            return
         try:
             await self._keys.delete_asset(asset)
         except (
@@ -175,10 +206,12 @@ class Converter:
             require_jail=s.require_jail,
         )
         files: list[Download] = []
-        if download in ("original", "both"):
+        wanted, protection = downloads.split_choice(download)
+        if wanted in ("original", "both"):
             files.append(await self._original(packager, generation.asset, title, source, found))
-        if download in ("renditions", "both"):
+        if wanted in ("renditions", "both"):
             files += await self._renditions(packager, generation.asset, title, source, ladder)
+        files = [replace(file, protection=protection) for file in files]
         descriptor = await packager.finish(title=title, period_segments=s.period_segments(), downloads=files)
         return Converted(descriptor, packager.stored_bytes)
 
@@ -221,3 +254,19 @@ class Converter:
                 _LOG.warning("%s Asking again in %.1f s.", problem.message, wait_s)
             await self._sleep(wait_s)
         return await ask()
+
+
+def _told(made: NewGeneration, drm: str) -> Drm | None:
+    """What players will be told of a generation. Problem when it is not as its publisher said."""
+    if not drm and not made.drm:
+        return None
+    if not drm or not made.drm:
+        raise Problem("conflict", LOST)
+    return _public(made.drm)
+
+
+def _public(document: bytes) -> Drm:
+    try:
+        return drm_of(signalled(read_cpix(document)))
+    except (BadCpix, BadDrm) as exc:
+        raise Problem("bad_request", f"This CPIX document cannot be used. {exc}") from exc

@@ -15,11 +15,13 @@ import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
+from weakref import WeakValueDictionary
 
 from keys.nodes import NodeIdentity
 from keys.problems import Problem
 from keys.tasks import end_tasks
-from origin.ingest.convert import Converted, Converter, Keys, Settings
+from origin.drm import CPIX
+from origin.ingest.convert import Converted, Converter, Keys, Provider, Settings
 from origin.ingest.jail import jail_level
 from origin.ingest.probe import Probe
 from origin.ingest.progress import Reporter, UnwantedError
@@ -28,6 +30,7 @@ from origin.store.catalogue import Asset, Catalogue
 
 UNEXPECTED: Final = "Something went wrong inside Sluice while this was converted; its log says more."
 CUT: Final = "The upload was cut off. Upload the file again."
+KEYLESS: Final = "The CPIX document of this film did not come. Add the film again."
 GONE: Final = "The uploaded file is gone. Upload it again."
 FULL: Final = "The server's disk is full. Make room, then try again."
 CLEARS_UP_WITHIN_S: Final = 10.0  # a cancelled job, or its cancellation was lost and is said again
@@ -48,18 +51,26 @@ class Jobs:
         identity: NodeIdentity,
         settings: Settings,
         concurrency: int = 1,
+        provider: Provider | None = None,
     ) -> None:
+        """`provider` asks DRM providers (`origin.drm`)."""
         self._catalogue = catalogue
         self._blobs = blobs
         self._keys = keys
         self._concurrency = concurrency
         self._converter = Converter(
-            settings, blobs=blobs, records=catalogue, keys=keys, signer=identity.private
+            settings,
+            blobs=blobs,
+            records=catalogue,
+            keys=keys,
+            signer=identity.private,
+            provider=provider,
         )
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._waiting: set[str] = set()  # what is in the queue
         self._active: dict[str, asyncio.Task[None]] = {}
         self._publishing: set[str] = set()
+        self._handing_over = WeakValueDictionary[str, asyncio.Lock]()  # by asset: documents, and its end
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -76,11 +87,13 @@ class Jobs:
         """Returns for a file that can be ingested. Problem not_media with the sentence for its sender."""
         await self._converter.probe(path)
 
-    async def submit(self, asset: str, title: str, path: Path, download: str = "") -> None:
+    async def submit(self, asset: str, title: str, path: Path, download: str = "", drm: str = "") -> None:
         """Queues a whole file as a new asset and owns it from now on. Problem conflict if the ID is taken.
 
-        `download` is what viewers may take away whole (`origin.downloads.choice`).
+        `download` is what viewers may take away whole (`origin.downloads.choice`), `drm` where content keys
+        come from (`origin.drm.source`); it waits for a document that is to come (`provide`).
         """
+        waits = drm == CPIX
         size = path.stat().st_size
         await self._catalogue.create(
             id=asset,
@@ -88,17 +101,47 @@ class Jobs:
             source_name=title,
             upload_path=path,
             upload_bytes=size,
-            state="queued",
+            state="uploading" if waits else "queued",
             download=download,
+            drm=drm,
         )
-        self._enqueue(asset)
+        if not waits:
+            self._enqueue(asset)
+
+    async def provide(self, id: str, document: bytes) -> None:
+        """Hands the CPIX document of an asset that waits for it to keys, and queues the asset.
+
+        Problem not_found, conflict when it waits for none, or bad_request for one that cannot be used.
+        """
+        async with self._alone(id):
+            asset = await self._catalogue.get(id)
+            waits = asset.drm == CPIX and asset.state in ("uploading", "failed", "cancelled")
+            if not waits or id in self._active:
+                raise Problem("conflict", "This asset waits for no CPIX document.")
+            if not _has_file(asset):
+                raise Problem("conflict", GONE)
+            await self._converter.provide(id, document)
+            await self._catalogue.set_state(id, "queued")
+            self._enqueue(id)
+
+    def _alone(self, id: str) -> asyncio.Lock:
+        return self._handing_over.setdefault(id, asyncio.Lock())
+
+    async def taken(self, asset: str) -> bool:
+        """Whether there is an asset of this ID."""
+        return await self._catalogue.known(asset)
+
+    async def owner(self, path: Path) -> str | None:
+        """The asset whose upload this file is; None when it is nobody's."""
+        return await self._catalogue.owner(path)
 
     async def cancel(self, id: str) -> None:
         """Stops an asset that waits or is ingested. Problem not_found, or conflict when it is too late."""
         if id in self._publishing:
             raise Problem("conflict", "This is being published now; it is too late to cancel it.")
-        await self._catalogue.set_state(id, "cancelled")
-        await self._stop(id)
+        async with self._alone(id):
+            await self._catalogue.set_state(id, "cancelled")
+            await self._stop(id)
 
     async def retry(self, id: str) -> None:
         """Queues a failed or cancelled asset again. Problem not_found, or conflict when its file is gone."""
@@ -110,18 +153,20 @@ class Jobs:
 
     async def delete(self, id: str) -> None:
         """Removes an asset: keys, blobs, row and file. Problem not_found. Cut off, it can be asked again."""
-        asset = await self._catalogue.get(id)
-        await self._stop(id)
-        await self._keys.delete_asset(id)
-        await self._blobs.delete_asset(id)
-        await self._catalogue.delete(id)
-        _remove(asset.upload_path)
+        async with self._alone(id):
+            asset = await self._catalogue.get(id)
+            await self._stop(id)
+            await self._keys.delete_asset(id)
+            await self._blobs.delete_asset(id)
+            await self._catalogue.delete(id)
+            _remove(asset.upload_path)
 
     async def _resume(self) -> None:
         """Queues what is unfinished; says of the rest why it cannot be finished."""
         for asset in await self._catalogue.unfinished():
             if asset.state == "uploading" or not _has_file(asset):
-                reason = CUT if asset.state == "uploading" else GONE
+                waits = asset.drm == CPIX and _has_file(asset)
+                reason = KEYLESS if waits else CUT if asset.state == "uploading" else GONE
                 await self._catalogue.set_state(asset.id, "failed", error=reason)
                 continue
             if asset.state == "ingesting":
@@ -194,7 +239,7 @@ class Jobs:
         reporter = Reporter(lambda p: self._catalogue.update_progress(asset.id, p.done, p.rate, p.eta_s))
         async with reporter.reporting():
             made = await self._converter.convert(
-                asset.id, asset.title, source, found, reporter.note, asset.download
+                asset.id, asset.title, source, found, reporter.note, asset.download, asset.drm
             )
         await self._publish(asset, made)
         _remove(source)
@@ -219,22 +264,25 @@ class Jobs:
                 height=best.height,
                 size_bytes=made.stored_bytes,
                 renditions=[r.id for r in d.renditions],
-                downloads=[{"name": f.name, "size": f.size, "type": f.media_type} for f in d.downloads],
+                downloads=[
+                    {"name": f.name, "size": f.size, "type": f.media_type, "protection": f.protection}
+                    for f in d.downloads
+                ],
             )
         except BaseException:
-            await asyncio.shield(self._take_back(asset.id, d.generation))
+            await asyncio.shield(self._take_back(asset, d.generation))
             raise
         finally:
             self._publishing.discard(asset.id)
         _LOG.info("%s published, generation %d, %d bytes", asset.id, d.generation, made.stored_bytes)
 
-    async def _take_back(self, id: str, generation: int) -> None:
+    async def _take_back(self, asset: Asset, generation: int) -> None:
         """Removes it, unless it is published after all: a commit may be through whose waiting was cut off."""
         with contextlib.suppress(Problem):
-            now = await self._catalogue.get(id)
+            now = await self._catalogue.get(asset.id)
             if now.state == "published" and now.generation == generation:
                 return
-        await self._converter.discard(id, generation)
+        await self._converter.discard(asset.id, generation, asset.drm)
 
     async def _fail(self, asset: Asset, problem: Problem) -> None:
         """Notes the sentence."""

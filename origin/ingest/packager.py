@@ -2,12 +2,15 @@
 written.
 
 Each object is sealed, stored and recorded (SECURITY K1) the moment it is whole, so no plain segment rests
-anywhere. `Packager.take` is the sink of `transcode`; `finish` signs a digest list for each rendition and the
-descriptor with the origin's key. Making the generation known is left to `jobs`.
+anywhere. Beside the segments of a rendition lie the blocks of its protection maps; only an asset that has
+them for every segment is described as one that Common Encryption protects. `Packager.take` is the sink of
+`transcode`; `finish` signs a digest list for each rendition and the descriptor with the origin's key.
+Making the generation known is left to `jobs`.
 """
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Final, Protocol
@@ -18,6 +21,7 @@ from keys.names import b64url
 from keys.problems import Problem
 from origin.downloads import FileName
 from origin.ingest.ladder import AudioRung, Ladder, VideoRung
+from origin.ingest.mapping import Block, Mapping
 from origin.media.asset import (
     DESCRIPTOR_OBJECT,
     DESCRIPTOR_RENDITION,
@@ -33,12 +37,19 @@ from origin.media.asset import (
 from origin.media.boxes import BadMedia
 from origin.media.codecs import TrackInfo, read_init
 from origin.media.digests import ObjectDigest, digest_of, write_list
+from origin.media.drm import Drm
 from origin.media.hls import measure
+from origin.media.protection import SCHEMES
 from origin.media.seal import SLICE, TAG, Sealer, sealed_offset, slice_count, slice_length
 from origin.media.segmenting import Init, Segment, Splitter
 from origin.store.blobs import BlobStore
 
+CLEAR: Final = (
+    "This film cannot be encrypted by Common Encryption, so not with keys of a DRM provider either."
+)
 NOTHING: Final = "This file could not be converted: no picture or sound came out of it."
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 class Records(Protocol):
@@ -52,12 +63,13 @@ class Records(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What is being filled: names and the key that seals."""
+    """What is being filled: names, the key that seals, and what players of DRM systems will be told."""
 
     tenant: str
     asset: str
     number: int
     storage_key: bytes = field(repr=False)
+    drm: Drm | None = None
 
 
 @dataclass(slots=True)
@@ -69,6 +81,9 @@ class _Stream:
     objects: list[ObjectDigest] = field(default_factory=list)
     durations: list[int] = field(default_factory=list)  # ticks
     sizes: list[int] = field(default_factory=list)  # plain bytes
+    sent: list[int] = field(default_factory=list)  # bytes as sent, at most: protected samples add some
+    mapping: Mapping | None = None
+    maps: list[ObjectDigest] = field(default_factory=list)
 
 
 class Packager:
@@ -98,6 +113,7 @@ class Packager:
         for piece in stream.splitter.feed(data):
             if isinstance(piece, Init):
                 stream.track = read_init(piece.data)
+                stream.mapping = Mapping(piece.data, list(self._streams).index(rendition))
                 stream.objects.append(await self._store(rendition, INIT_OBJECT, piece.data))
             else:
                 await self._take_segment(rendition, stream, piece)
@@ -151,11 +167,15 @@ class Packager:
         self, *, title: str, period_segments: int, downloads: Sequence[Download] = ()
     ) -> Descriptor:
         """Signs and stores what makes the generation readable. Problem not_media if a stream is empty."""
-        for stream in self._streams.values():
-            _close(stream)
+        for rendition, stream in self._streams.items():
+            mapping = _close(stream)
+            await self._store_maps(rendition, stream, mapping.rest())
+            if mapping.refused:
+                asset = self._generation.asset
+                _LOG.warning("%s/%s has no Common Encryption: %s", asset, rendition, mapping.refused)
         descriptor = self._descriptor(title, period_segments, downloads)
         for rendition, stream in self._streams.items():
-            await self._list(rendition, stream.objects)
+            await self._list(rendition, [*stream.objects, *stream.maps])
         await self._put(DESCRIPTOR_RENDITION, DESCRIPTOR_OBJECT, write_descriptor(self._signer, descriptor))
         return descriptor
 
@@ -168,6 +188,14 @@ class Packager:
         stream.durations.append(segment.duration)
         stream.sizes.append(len(segment.data))
         stream.objects.append(await self._store(rendition, name, segment.data))
+        assert stream.mapping is not None, "an init segment came first"
+        block = await asyncio.to_thread(stream.mapping.take, segment.data)
+        stream.sent.append(len(segment.data) + stream.mapping.added)
+        await self._store_maps(rendition, stream, block)
+
+    async def _store_maps(self, rendition: str, stream: _Stream, block: Block | None) -> None:
+        if block is not None:
+            stream.maps.append(await self._store(rendition, *block))
 
     async def _store(self, rendition: str, name: str, plain: bytes) -> ObjectDigest:
         """Seals an object slice by slice into the store, in threads: the origin serves others meanwhile."""
@@ -202,7 +230,11 @@ class Packager:
         film = renditions[: len(self._ladder.video)]
         if len({(r.timescale, r.durations) for r in film}) > 1:
             raise BadMedia("the segments of the rungs do not line up")
+        mapped = all(stream.mapping and not stream.mapping.refused for stream in self._streams.values())
         g = self._generation
+        if g.drm and not mapped:
+            raise Problem("not_media", CLEAR)
+        protections = ("aes", *SCHEMES) if mapped else ("aes",)
         duration = max(sum(r.durations) / r.timescale for r in film or renditions)
         return Descriptor(
             g.tenant,
@@ -212,14 +244,16 @@ class Packager:
             duration,
             period_segments,
             tuple(renditions),
+            protections=("drm",) if g.drm else protections,
             downloads=tuple(downloads),
+            drm=g.drm,
         )
 
     def _rendition(self, index: int, rung: VideoRung | AudioRung) -> Rendition:
         stream = self._streams[rung.id]
         track = stream.track
         assert track is not None, "closed streams have a track"
-        peak, average = measure(stream.sizes, stream.durations, track.timescale)
+        peak, average = measure(stream.sent, stream.durations, track.timescale)
         film = isinstance(rung, VideoRung)
         return Rendition(
             id=rung.id,
@@ -241,11 +275,12 @@ class Packager:
         )
 
 
-def _close(stream: _Stream) -> None:
-    """Problem not_media when nothing came; BadMedia when the stream was cut."""
-    if stream.track is None or not stream.sizes:
+def _close(stream: _Stream) -> Mapping:
+    """The maps of a whole stream. Problem not_media when nothing came; BadMedia when the stream was cut."""
+    if stream.mapping is None or not stream.sizes:
         raise Problem("not_media", NOTHING, detail="a rendition without segments")
     stream.splitter.close()
+    return stream.mapping
 
 
 def _read_slice(file: IO[bytes]) -> bytes:

@@ -15,7 +15,8 @@ from typing import IO, Final
 
 from keys.problems import Problem
 from origin.ingest.jail import GIB, Limits, run_jailed
-from origin.ingest.transcode import first_failure, open_pipe
+from origin.ingest.pipes import open_pipe
+from origin.ingest.transcode import first_failure
 
 MEMORY_BYTES: Final = GIB  # the index of a long film is a few megabytes
 LEAST_S: Final = 600.0

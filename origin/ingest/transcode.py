@@ -14,14 +14,16 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, Final
 
 from keys.problems import Problem
 from origin.ingest.jail import GIB, Limits, Outcome, run_jailed
 from origin.ingest.ladder import AudioRung, Ladder, VideoRung, Wishes
+from origin.ingest.pipes import lines, open_pipe, pieces
 from origin.ingest.probe import HLG, PQ, Probe
 
 PIECE: Final = 256 << 10  # bytes read from a pipe at once
+LINE: Final = 4096  # bytes of a line of ffmpeg's progress
 MAX_PIXELS: Final = 8192 * 8192  # of any frame, also of one that grows in mid-film
 MOVFLAGS: Final = "+cmaf+delay_moov+frag_keyframe+skip_trailer"
 SOUND_MOVFLAGS: Final = "+cmaf+delay_moov+skip_trailer"
@@ -173,22 +175,6 @@ async def transcode(
     _judge(run.result())
 
 
-class Pipe(NamedTuple):
-    """The two ends of a pipe."""
-
-    read: IO[bytes]
-    write: IO[bytes]
-
-
-def open_pipe(files: contextlib.ExitStack) -> Pipe:
-    """A pipe that closes with `files`."""
-    read, write = os.pipe()
-    return Pipe(
-        files.enter_context(os.fdopen(read, "rb", buffering=0)),
-        files.enter_context(os.fdopen(write, "wb", buffering=0)),
-    )
-
-
 async def _run(
     source: Path, command: list[str], limits: Limits, pass_files: Sequence[IO[bytes]], require_jail: bool
 ) -> Outcome:
@@ -199,38 +185,33 @@ async def _run(
 
 
 async def _drain(pipe: IO[bytes], name: str, sink: Sink) -> None:
-    reader, transport = await _reader(pipe)
-    try:
-        while piece := await reader.read(PIECE):
+    async with contextlib.aclosing(pieces(pipe, PIECE)) as coming:
+        async for piece in coming:
             await sink(name, piece)
-    finally:
-        transport.close()
 
 
 async def _follow(
     pipe: IO[bytes], duration_s: float, progress: Callable[[Progress], None], stall_s: float
 ) -> None:
     """Reads ffmpeg's `key=value` lines; a block ends with `progress`. Problem if it gets no further."""
-    reader, transport = await _reader(pipe)
     block: dict[str, str] = {}
     step, moved = "", asyncio.get_running_loop().time()
     try:
-        while line := await asyncio.wait_for(reader.readline(), stall_s):
-            key, _, value = line.decode("ascii", "replace").strip().partition("=")
-            block[key] = value
-            if key == "progress":
-                progress(read_progress(block, duration_s))
-                now = asyncio.get_running_loop().time()
-                if step != (
-                    step := f"{block.get('frame')} {block.get('total_size')} {block.get('out_time_us')}"
-                ):
-                    moved = now
-                elif now - moved > stall_s:
-                    raise TimeoutError
+        async with contextlib.aclosing(lines(pipe, LINE)) as coming:
+            while (line := await asyncio.wait_for(anext(coming, None), stall_s)) is not None:
+                key, _, value = line.decode("ascii", "replace").strip().partition("=")
+                block[key] = value
+                if key == "progress":
+                    progress(read_progress(block, duration_s))
+                    now = asyncio.get_running_loop().time()
+                    if step != (
+                        step := f"{block.get('frame')} {block.get('total_size')} {block.get('out_time_us')}"
+                    ):
+                        moved = now
+                    elif now - moved > stall_s:
+                        raise TimeoutError
     except TimeoutError as exc:
         raise Problem("too_large", TOO_LONG, detail=f"ffmpeg got no further for {stall_s:g} s") from exc
-    finally:
-        transport.close()
 
 
 def read_progress(block: dict[str, str], duration_s: float) -> Progress:
@@ -246,14 +227,6 @@ def _number(text: str) -> float:
         return max(0.0, float(text))
     except ValueError:  # "N/A" until the first frame
         return 0.0
-
-
-async def _reader(pipe: IO[bytes]) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
-    reader = asyncio.StreamReader(limit=PIECE)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), pipe
-    )
-    return reader, transport
 
 
 def first_failure(group: BaseExceptionGroup[BaseException]) -> BaseException:

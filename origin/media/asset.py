@@ -17,12 +17,14 @@ from keys.derive import enc
 from keys.names import PROTECTIONS, asset_id, b64url, b64url_decode, file_name, rendition_id
 from keys.problems import Problem
 from origin.media.digests import signed_by
+from origin.media.drm import Drm, read_drm
 
 DESCRIPTOR_RENDITION = "asset"
 DESCRIPTOR_OBJECT = "asset.json"
 LIST_OBJECT = "list"
 INIT_OBJECT = "init.mp4"
 FILE_OBJECT = "file"
+STREAMED = ("aes", "cbcs", "cenc", "drm")  # of `keys.names.PROTECTIONS`, what a page may choose among
 
 _MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 
@@ -72,6 +74,7 @@ class Download:
     sha256: str  # of the plain bytes; base64url
     rendition: str  # that holds it, such as file-720p
     stored: int  # when, in seconds since the epoch
+    protection: str = "clear"  # the one form it leaves an edge in: "clear" (not in the JSON) or "ece"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,9 @@ class Descriptor:
     duration: float  # seconds
     period_segments: int  # segments to a key period, the same number in every rendition
     renditions: tuple[Rendition, ...]
-    protections: tuple[str, ...] = field(default=("aes",))
+    protections: tuple[str, ...] = field(default=("aes",))  # of `keys.names.PROTECTIONS`, for all renditions
     downloads: tuple[Download, ...] = ()  # left out of the JSON when there are none
+    drm: Drm | None = None  # of what a DRM provider knows the keys of; left out of the JSON too
 
     def rendition(self, name: str) -> Rendition | None:
         """The rendition of that ID, or None."""
@@ -105,8 +109,12 @@ def segment_object(number: int) -> str:
 def write_descriptor(key: Ed25519PrivateKey, descriptor: Descriptor) -> bytes:
     """The signed descriptor as published."""
     fields = asdict(descriptor)
-    if not descriptor.downloads:
-        del fields["downloads"]
+    for name in ("downloads", "drm"):
+        if not fields[name]:
+            del fields[name]
+    for row in fields.get("downloads", ()):
+        if row["protection"] == "clear":  # an edge of before knows no other, and reads nothing that names one
+            del row["protection"]
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     signed = enc("sluice1 asset", descriptor.asset, descriptor.generation, text)
     envelope = {"descriptor": text, "signature": b64url(key.sign(signed))}
@@ -134,15 +142,23 @@ def read_descriptor(
 def _descriptor(fields: dict[str, Any]) -> Descriptor:
     renditions = tuple(_rendition(row) for row in fields["renditions"])
     downloads = tuple(_download(row) for row in fields.get("downloads", ()))
-    known = {"renditions": renditions, "protections": tuple(fields["protections"]), "downloads": downloads}
+    known: dict[str, Any] = {"renditions": renditions, "downloads": downloads}
+    if "drm" in fields:
+        known["drm"] = read_drm(fields["drm"])
+    if "protections" in fields:
+        known["protections"] = tuple(fields["protections"])
     found = Descriptor(**{**fields, **known})
     asset_id(found.asset)
     for r in renditions:
         rendition_id(r.id)
         if r.timescale <= 0 or len(r.durations) != len(r.sizes):
             raise ValueError("rendition of the wrong shape")
+    if len({r.index for r in renditions}) != len(renditions):  # in `cenc` IVs, which may never come twice
+        raise ValueError("renditions of one index")
     if found.period_segments < 1 or not set(found.protections) <= set(PROTECTIONS):
         raise ValueError("descriptor of the wrong shape")
+    if ("drm" in found.protections) != (found.drm is not None):
+        raise ValueError("a DRM asset says what its players are told")
     return found
 
 
@@ -154,6 +170,7 @@ def _download(row: dict[str, Any]) -> Download:
         len(b64url_decode(found.sha256)) != 32
         or found.size < 0
         or not _MEDIA_TYPE.fullmatch(found.media_type)
+        or found.protection not in ("clear", "ece")
     ):
         raise ValueError("download of the wrong shape")
     return found

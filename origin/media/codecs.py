@@ -1,8 +1,8 @@
 """What an init segment holds, in the words of playlists: codec string, picture size, channels, timescale.
 
 Codec strings are RFC 6381 §3 and what each codec's binding adds: avc1 (RFC 6381 §3.3), hvc1 (ISO/IEC 14496-15
-Annex E), av01 (AV1 ISO-BMFF binding §5), mp4a (ISO/IEC 14496-1 descriptors in `esds`). One track to an init
-segment; of several sample descriptions the first counts.
+Annex E), av01 (AV1 ISO-BMFF binding §5), vp09 (VP Codec ISO Media File Format Binding), mp4a (ISO/IEC 14496-1
+descriptors in `esds`). One track to an init segment; of several sample descriptions the first counts.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ TRACKS: Final = {"vide": "video", "soun": "audio"}  # §8.4.3 handler type → o
 # §12.1.3, §12.2.3: bytes of a sample entry before the boxes inside it
 VISUAL_ENTRY, AUDIO_ENTRY = 78, 28
 SAMPLE_ENTRY = 8
+VP9_LEVELS: Final = frozenset((10, 11, 20, 21, 30, 31, 40, 41, 50, 51, 52, 60, 61, 62))  # ten times each
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +46,18 @@ def read_init(init: Data) -> TrackInfo:
     if len(traks) != 1:
         raise BadBox(f"an init segment has one track, this one has {len(traks)}")
     trak = traks[0]
-    handler = _handler(init, trak)
-    entry = _sample_entry(init, need(init, "mdia", "minf", "stbl", "stsd", parent=trak))
+    kind = handler(init, trak)
+    entry = sample_entry(init, trak)
     ticks = media_timescale(init, trak)
-    if handler == "vide":
+    if kind == "vide":
         return _video(init, entry, _track_id(init, trak), ticks)
-    if handler == "soun":
+    if kind == "soun":
         return _audio(init, entry, _track_id(init, trak), ticks)
-    raise BadBox(f"a track of type {handler!r} is neither video nor audio")
+    raise BadBox(f"a track of type {kind!r} is neither video nor audio")
 
 
-def _handler(init: Data, trak: Box) -> str:
+def handler(init: Data, trak: Box) -> str:
+    """The handler type of a track (§8.4.3): "vide", "soun" or another. BadBox when it says none."""
     fields = Fields(init, need(init, "mdia", "hdlr", parent=trak))
     fields.version_and_flags()
     fields.take(4)
@@ -69,8 +71,9 @@ def _track_id(init: Data, trak: Box) -> int:
     return fields.uint(4)
 
 
-def _sample_entry(init: Data, stsd: Box) -> Box:
-    """The first sample description: a box after version, flags and count (§8.5.2)."""
+def sample_entry(init: Data, trak: Box) -> Box:
+    """The first sample description: a box after version, flags and count (§8.5.2). BadBox if none."""
+    stsd = need(init, "mdia", "minf", "stbl", "stsd", parent=trak)
     entries = boxes(init, Box("stsd", stsd.start, stsd.body + 8, stsd.end))
     entry = next(entries, None)
     if entry is None:
@@ -78,8 +81,8 @@ def _sample_entry(init: Data, stsd: Box) -> Box:
     return entry
 
 
-def _inside(entry: Box, skip: int) -> Box:
-    """The part of a sample entry that holds boxes."""
+def inside(entry: Box, skip: int) -> Box:
+    """The part of a sample entry that holds boxes, after VISUAL_ENTRY or AUDIO_ENTRY bytes. BadBox if cut."""
     if entry.body + skip > entry.end:
         raise BadBox(f"sample entry {entry.type!r} is cut")
     return Box(entry.type, entry.start, entry.body + skip, entry.end)
@@ -89,7 +92,7 @@ def _video(init: Data, entry: Box, track_id: int, ticks: int) -> TrackInfo:
     fields = Fields(init, entry)
     fields.take(SAMPLE_ENTRY + 16)
     width, height = fields.uint(2), fields.uint(2)
-    codecs = _codecs(VIDEO_CODECS, init, entry, _inside(entry, VISUAL_ENTRY))
+    codecs = _codecs(VIDEO_CODECS, init, entry, inside(entry, VISUAL_ENTRY))
     return TrackInfo(track_id, "vide", codecs, ticks, width=width, height=height)
 
 
@@ -99,7 +102,7 @@ def _audio(init: Data, entry: Box, track_id: int, ticks: int) -> TrackInfo:
     channels = fields.uint(2)
     fields.take(6)
     rate = fields.uint(4) >> 16  # 16.16; 0 when the rate does not fit, and then the timescale is the rate
-    codecs = _codecs(AUDIO_CODECS, init, entry, _inside(entry, AUDIO_ENTRY))
+    codecs = _codecs(AUDIO_CODECS, init, entry, inside(entry, AUDIO_ENTRY))
     return TrackInfo(track_id, "soun", codecs, ticks, channels=channels, sample_rate=rate or ticks)
 
 
@@ -138,6 +141,21 @@ def _av1(init: Data, entry: Box) -> str:
     tier = "H" if depths & 0x80 else "M"
     depth = 8 if not depths & 0x40 else 12 if depths & 0x20 else 10
     return f"av01.{levels >> 5}.{levels & 0x1F:02}{tier}.{depth:02}"
+
+
+def _vp9(init: Data, entry: Box) -> str:
+    """VP Codec ISO Media File Format Binding: profile, level, bit depth, then chroma, colours and range.
+
+    BadBox when one of the first three is none of those there are: players refuse the track then.
+    """
+    fields = Fields(init, need(init, "vpcC", parent=entry))
+    version, _ = fields.version_and_flags()
+    profile, level, depths = fields.uint(1), fields.uint(1), fields.uint(1)
+    depth = depths >> 4
+    if version != 1 or profile > 3 or level not in VP9_LEVELS or depth not in (8, 10, 12):
+        raise BadBox(f"vpcC {version} of profile {profile}, level {level} and {depth} bits")
+    colours = (depths >> 1 & 7, *fields.take(3), depths & 1)
+    return ".".join(["vp09", *(f"{number:02}" for number in (profile, level, depth, *colours))])
 
 
 def _mpeg4_audio(init: Data, entry: Box) -> str:
@@ -184,6 +202,7 @@ VIDEO_CODECS: Final[dict[str, Callable[[Data, Box], str]]] = {
     "hvc1": _hevc,
     "hev1": _hevc,
     "av01": _av1,
+    "vp09": _vp9,
 }
 AUDIO_CODECS: Final[dict[str, Callable[[Data, Box], str]]] = {
     "mp4a": _mpeg4_audio,

@@ -86,7 +86,7 @@ def read_fragment(data: Data, defaults: dict[int, Defaults], *, at: Box | None =
     trafs = [box for box in boxes(data, moof) if box.type == "traf"]
     if len(trafs) != 1:
         raise BadBox(f"a fragment has one track, this one has {len(trafs)}")
-    track_id, track = _track_header(data, need(data, "tfhd", parent=trafs[0]), defaults)
+    track_id, track = track_header(data, need(data, "tfhd", parent=trafs[0]), defaults)
     runs = [_run(data, box, track) for box in boxes(data, trafs[0]) if box.type == "trun"]
     samples = sum(run.samples for run in runs)
     if samples == 0:
@@ -112,8 +112,8 @@ def _decode_time(data: Data, traf: Box) -> int:
     return fields.uint(8 if version == 1 else 4)
 
 
-def _track_header(data: Data, tfhd: Box, defaults: dict[int, Defaults]) -> tuple[int, Defaults]:
-    """Track ID, and the defaults in force: tfhd over trex."""
+def track_header(data: Data, tfhd: Box, defaults: dict[int, Defaults]) -> tuple[int, Defaults]:
+    """Track ID, and the defaults in force: tfhd over trex (§8.8.7). BadBox when the track is unknown."""
     fields = Fields(data, tfhd)
     _, flags = fields.version_and_flags()
     track_id = fields.uint(4)

@@ -1,19 +1,24 @@
 """Playlists of an asset as HLS text (RFC 8216): the multivariant playlist and one media playlist a rendition.
 
 Written from the descriptor alone, so every session gets the same bytes; every URI is relative, so each
-inherits the viewer's token from the path. Keys: RFC 8216 §4.3.2.4. The init segment stays clear
-(EXT-X-MAP stands before the first EXT-X-KEY); the IV is implicit, the media sequence number, which is the
-segment number. Measuring: `measure` gives the BANDWIDTH figures a descriptor declares.
+inherits the viewer's token from the path. Keys: RFC 8216 §4.3.2.4. No init segment is encrypted
+(EXT-X-MAP stands before the first EXT-X-KEY). `aes`: the IV is implicit, the media sequence number, which is
+the segment number. Common Encryption: one key for the rendition, in the `identity` form; a player that wants
+key IDs reads them in the init segment, and may ask for a license instead. DRM: the lines of each DRM system
+that the asset's provider wrote, and no key of ours. Measuring: `measure` gives the
+BANDWIDTH figures a descriptor declares.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from origin.media.asset import INIT_OBJECT, Descriptor, Rendition, segment_object
+from keys.hls_key_lines import METHODS  # RFC 8216 §4.3.2.4; draft-pantos-hls-rfc8216bis
+from origin.media.asset import INIT_OBJECT, STREAMED, Descriptor, Rendition, segment_object
 
 MEDIA_PLAYLIST = "index.m3u8"
-PROTECTIONS = ("clear", "aes")  # of the protections, what HLS carries here
+PROTECTIONS = ("clear", "aes", *METHODS, "drm")  # of the protections, what HLS carries here
 TITLE_DATA_ID = "com.apple.hls.title"
+OFFERED_DATA_ID = "sluice.protections"  # which of them the asset has, for a page that chooses
 AES_BLOCK = 16  # PKCS#7 pads a segment to the next whole block
 
 
@@ -24,6 +29,9 @@ def multivariant(descriptor: Descriptor, protection: str) -> bytes:
     groups = _audio_groups(descriptor)
     alternatives = bool(video) or any(len({r.language for r in group}) > 1 for group in groups.values())
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS", *_title(descriptor.title)]
+    lines.append(_session_data(OFFERED_DATA_ID, ",".join(p for p in descriptor.protections if p in STREAMED)))
+    if protection == "drm" and descriptor.drm:
+        lines += _lines(each.multivariant for each in descriptor.drm.systems)
     if alternatives:
         for name, group in groups.items():
             lines += _media_tags(name, group)
@@ -48,6 +56,10 @@ def media(descriptor: Descriptor, rendition: Rendition, protection: str) -> byte
         "#EXT-X-INDEPENDENT-SEGMENTS",
         f'#EXT-X-MAP:URI="{INIT_OBJECT}"',
     ]
+    if protection in METHODS:
+        lines.append(f'#EXT-X-KEY:METHOD={METHODS[protection]},URI="key/0",KEYFORMAT="identity"')
+    if protection == "drm" and descriptor.drm:
+        lines += _lines(each.media for each in descriptor.drm.of(rendition.track))
     for number in range(len(rendition.durations)):
         if protection == "aes" and number % descriptor.period_segments == 0:
             period = number // descriptor.period_segments
@@ -56,10 +68,19 @@ def media(descriptor: Descriptor, rendition: Rendition, protection: str) -> byte
     return _text([*lines, "#EXT-X-ENDLIST"])
 
 
+def _lines(texts: Iterable[str]) -> list[str]:
+    """The lines of these texts, each once."""
+    return list(dict.fromkeys(line for text in texts if text for line in text.split("\n")))
+
+
 def _title(title: str) -> list[str]:
     """The title as session data, for the player's page. A quoted string holds no quote and no line break."""
     text = "".join(c for c in " ".join(title.replace('"', "”").split()) if c.isprintable())
-    return [f'#EXT-X-SESSION-DATA:DATA-ID="{TITLE_DATA_ID}",VALUE="{text}"'] if text else []
+    return [_session_data(TITLE_DATA_ID, text)] if text else []
+
+
+def _session_data(name: str, value: str) -> str:
+    return f'#EXT-X-SESSION-DATA:DATA-ID="{name}",VALUE="{value}"'
 
 
 def target_duration(durations: Sequence[int], timescale: int) -> int:
@@ -69,7 +90,7 @@ def target_duration(durations: Sequence[int], timescale: int) -> int:
 
 
 def measure(sizes: Sequence[int], durations: Sequence[int], timescale: int) -> tuple[int, int]:
-    """Peak and average bits a second of a rendition as sent, padding included; sizes in plain bytes.
+    """Peak and average bits a second of a rendition as sent, padding included; sizes in bytes before that.
 
     The peak is the largest rate of any run of segments that lasts 0.5 to 1.5 target durations (RFC 8216
     §4.1), so a last segment of two frames does not pass for the rate of the film. Zeros without segments.

@@ -58,7 +58,9 @@ class Asset:
     bytes: int  # stored, over all renditions
     renditions: tuple[str, ...]
     download: str  # what may be taken away whole: original, renditions, both; empty: nothing
-    downloads: tuple[dict[str, Any], ...]  # {"name", "size" in bytes, "type"} of each such file
+    # {"name", "size" in bytes, "type", "protection"} of each such file; without the last: "clear"
+    downloads: tuple[dict[str, Any], ...]
+    drm: str = ""  # where its content keys come from (`origin.drm`); empty: from its sessions
 
     def public(self) -> dict[str, Any]:
         """What operators may see of it, as JSON fields."""
@@ -68,7 +70,7 @@ class Asset:
 
 PUBLIC_FIELDS: Final = (
     *("id", "title", "source_name", "state", "progress", "rate", "eta_s", "error", "created", "updated"),
-    *("generation", "duration", "width", "height", "bytes", "upload_bytes", "download"),
+    *("generation", "duration", "width", "height", "bytes", "upload_bytes", "download", "drm"),
 )
 
 
@@ -100,6 +102,7 @@ class Catalogue:
         state: str = "uploading",
         tenant: str = DEFAULT_TENANT,
         download: str = "",
+        drm: str = "",
     ) -> Asset:
         """A new asset. With `id`, that very one or Problem conflict; without, a free one from its name."""
         wanted = asset_id(id) if id is not None else None
@@ -114,6 +117,7 @@ class Catalogue:
             upload_path=str(upload_path or ""),
             upload_bytes=upload_bytes,
             download=download,
+            drm=drm,
         )
         while True:
             row["id"] = wanted or await self.unique_id(title or source_name)
@@ -157,6 +161,17 @@ class Catalogue:
         query = select(assets.c.upload_path).where(assets.c.upload_path != "")
         async with self._database.read() as connection:
             return frozenset(Path(path) for path in await connection.scalars(query))
+
+    async def known(self, id: str) -> bool:
+        """Whether there is such an asset."""
+        async with self._database.read() as connection:
+            return bool(await connection.scalar(select(exists().where(assets.c.id == id))))
+
+    async def owner(self, path: Path) -> str | None:
+        """The asset whose upload lies at `path`, None when it is nobody's."""
+        async with self._database.read() as connection:
+            found = await connection.scalar(select(assets.c.id).where(assets.c.upload_path == str(path)))
+        return None if found is None else str(found)
 
     async def update_progress(self, id: str, progress: float, rate: float, eta_s: float | None) -> bool:
         """Note how far ingest is. False when the asset is not being ingested now: cancelled or deleted."""

@@ -47,6 +47,7 @@ assets: Final = Table(
     Column("renditions", JSON, nullable=False),
     Column("download", String(16), nullable=False),  # what may be taken away whole; empty: nothing
     Column("downloads", JSON, nullable=False),  # those files: name, size, type
+    Column("drm", Text, nullable=False, server_default=""),  # where content keys come from (`origin.drm`)
     Index("assets_by_created", "created"),
 )
 

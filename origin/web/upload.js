@@ -1,4 +1,4 @@
-// The upload page with scripts on: the plain form becomes an area with progress, cancel and ingest state.
+// The upload page with scripts on: the plain form becomes an area of resumable uploads with their ingest state.
 
 import { h } from "/ui/shared/dom.js";
 import { uploadArea } from "/ui/shared/uploader.js";
@@ -10,4 +10,5 @@ files.replaceWith(button);
 button.append(files);
 uploadArea(document.getElementById("drop"), document.getElementById("uploads"), {
   follow: (asset) => `/v1/assets/${encodeURIComponent(asset)}`,
+  resumable: true,
 });

@@ -1,7 +1,9 @@
-// Uploads with progress, speed and cancel: one file a request, multipart/form-data to POST /upload, two at a time.
+// Uploads with progress, speed, cancel and, where they are resumable, pause: two at a time.
 
-import { refusal, request } from "/ui/shared/api.js";
+import { request } from "/ui/shared/api.js";
 import { bytes, h, setText, spoken } from "/ui/shared/dom.js";
+import { FormSender } from "/ui/shared/form.js";
+import { ResumableSender, end, unfinished } from "/ui/shared/resumable.js";
 
 const PARALLEL = 2;
 const FOLLOW_MS = 1000;
@@ -10,8 +12,10 @@ const FOLLOW_MS = 1000;
  * Makes `drop` (an element with a file input) and `list` (an empty ul) a working upload area.
  * `follow(asset)` answers the URL of an asset's state, to show its ingest until published; leave it out where the
  * page shows assets itself. A select named `download` in `drop` says what viewers may take away. `onAccepted(asset)` is told of each finished upload.
+ * `resumable`: by tus, with what was left unfinished shown first; else by the form.
  */
-export function uploadArea(drop, list, { follow = null, onAccepted = () => {} } = {}) {
+export function uploadArea(drop, list, { follow = null, onAccepted = () => {}, resumable = false } = {}) {
+  const Sender = resumable ? ResumableSender : FormSender;
   const waiting = [];
   let running = 0;
 
@@ -26,13 +30,19 @@ export function uploadArea(drop, list, { follow = null, onAccepted = () => {} } 
   };
   const add = (files) => {
     for (const file of files) {
-      const row = new Row(file, list, drop.querySelector('select[name="download"]')?.value ?? "");
-      waiting.push(async () => {
-        const asset = await row.run();
-        if (!asset) return;
-        onAccepted(asset);
-        row.follow(follow?.(asset)); // not awaited: the next upload need not wait for this one's ingest
+      const sender = new Sender(file, drop.querySelector('select[name="download"]')?.value ?? "");
+      for (const left of list.querySelectorAll(".left")) if (left.dataset.key === sender.key) left.remove();
+      const row = new Row(file, list, sender, () => {
+        waiting.push(work);
+        next();
       });
+      const work = async () => {
+        const asset = await row.run();
+        if (asset === null) return;
+        onAccepted(asset);
+        row.follow(asset ? follow?.(asset) : null); // not awaited: the next upload need not wait for its ingest
+      };
+      waiting.push(work);
     }
     next();
   };
@@ -56,39 +66,90 @@ export function uploadArea(drop, list, { follow = null, onAccepted = () => {} } 
     if (event.dataTransfer) add(event.dataTransfer.files);
   });
   window.addEventListener("beforeunload", (event) => {
-    if (running) event.preventDefault();
+    if (running && !resumable) event.preventDefault();
   });
+  if (resumable) showUnfinished(list);
+}
+
+/** A row for each upload that an earlier visit left: the file must be chosen again, no page may open it by itself. */
+async function showUnfinished(list) {
+  for (const left of await unfinished()) {
+    if ([...list.children].some((row) => row.dataset.key === left.key)) continue;
+    const share = Math.floor((100 * left.offset) / left.length);
+    const button = h("button", { type: "button", class: "small quiet" }, "Discard");
+    button.setAttribute("aria-label", `Discard ${left.name}`);
+    const row = h(
+      "li",
+      { class: "left", "data-key": left.key },
+      h("div", { class: "name" }, left.name),
+      h("div", { class: "actions" }, button),
+      h("progress", { max: 1, value: left.offset / left.length, "aria-label": `Upload of ${left.name}` }),
+      h("div", { class: "status" }, `${share} % of ${bytes(left.length)} is here. Choose the same file to go on.`),
+    );
+    button.addEventListener("click", async () => {
+      row.remove();
+      await end(left);
+    });
+    list.prepend(row);
+  }
 }
 
 class Row {
-  constructor(file, list, download) {
+  /** `again` puts the row's upload at the end of those that wait. */
+  constructor(file, list, sender, again) {
     this.file = file;
-    this.download = download;
-    this.cancelled = false;
+    this.sender = sender;
+    this.again = again;
+    this.state = "waiting"; // then running ⇄ paused, ended
     this.bar = h("progress", { max: 1, value: 0, "aria-label": `Upload of ${file.name}` });
     this.status = h("div", { class: "status number" }, `${bytes(file.size)} · waiting`);
-    this.button = h("button", { type: "button", class: "small", onClick: () => this.stop() }, "Cancel");
-    this.button.setAttribute("aria-label", `Cancel ${file.name}`);
+    this.pauser = this.action("Pause", () => this.pause());
+    this.button = this.action("Cancel", () => this.stop());
+    this.pauser.hidden = !sender.pause;
     this.live = h("div", { class: "visually-hidden", role: "status" });
-    this.row = h("li", {}, h("div", { class: "name" }, file.name), this.button, this.bar, this.status, this.live);
+    const actions = h("div", { class: "actions" }, this.pauser, this.button);
+    this.row = h("li", {}, h("div", { class: "name" }, file.name), actions, this.bar, this.status, this.live);
+    if (sender.key) this.row.dataset.key = sender.key;
     list.append(this.row);
   }
 
-  /** Uploads the file; the asset's ID, or null when there is none. */
+  action(name, onClick) {
+    const button = h("button", { type: "button", class: "small", onClick }, name);
+    button.setAttribute("aria-label", `${name} ${this.file.name}`);
+    return button;
+  }
+
+  /** Uploads the file; the asset's ID (empty: it will get one later), or null when there is none. */
   async run() {
-    if (this.cancelled) return null;
+    if (this.state !== "waiting") return null;
+    this.state = "running";
+    const from = { at: performance.now(), sent: null };
     try {
-      // Asked first: a browser reads a refusal only after it has sent the whole file.
-      await request("GET", `/v1/uploads?bytes=${this.file.size}`);
-      return this.cancelled ? null : await this.send();
+      return await this.sender.run((news) => this.told(news, from));
     } catch (error) {
-      if (!this.cancelled) this.end("failed", error.message);
+      if (this.state === "running") this.end("failed", error.message);
       return null;
     }
   }
 
+  /** Pauses what waits or runs; lets what is paused go on. */
+  pause() {
+    const paused = this.state === "paused";
+    this.label(this.pauser, paused ? "Pause" : "Resume");
+    this.state = paused ? "waiting" : "paused";
+    setText(this.status, paused ? `${bytes(this.file.size)} · waiting` : "Paused. You may close this page and go on later.");
+    if (paused) this.again();
+    else this.sender.pause();
+  }
+
+  label(button, name) {
+    setText(button, name);
+    button.setAttribute("aria-label", `${name} ${this.file.name}`);
+  }
+
   /** Shows the ingest of the asset at `url` to its end; without a URL, says that it goes on elsewhere. */
   async follow(url) {
+    this.pauser.hidden = true;
     if (!url) return this.end("done", "Uploaded. It is being prepared now.", 4000);
     this.asset = url;
     try {
@@ -98,34 +159,15 @@ class Row {
     }
   }
 
-  send() {
-    return new Promise((resolve, reject) => {
-      const form = new FormData();
-      form.append("download", this.download);
-      form.append("file", this.file);
-      const call = new XMLHttpRequest(); // fetch cannot report upload progress
-      this.call = call;
-      const started = performance.now();
-      call.upload.addEventListener("progress", (event) => this.progress(event.loaded, event.total, started));
-      call.addEventListener("load", () => {
-        const answer = call.status === 201 ? JSON.parse(call.responseText).uploads[0] : null;
-        if (answer) resolve(answer.asset);
-        else reject(uploadRefusal(call));
-      });
-      call.addEventListener("error", () => reject(refusal(0, "")));
-      call.addEventListener("abort", () => reject(new Error("Cancelled.")));
-      call.open("POST", "/upload");
-      call.setRequestHeader("accept", "application/json");
-      call.send(form);
-    });
-  }
-
-  progress(loaded, total, started) {
-    const seconds = Math.max(0.001, (performance.now() - started) / 1000);
-    const speed = loaded / seconds;
-    this.bar.value = total ? loaded / total : 0;
-    const left = total > loaded ? `${spoken((total - loaded) / speed)} left` : "checking the file";
-    setText(this.status, `${bytes(loaded)} of ${bytes(total)} · ${bytes(speed)}/s · ${left}`);
+  told({ sent, total, trouble }, from) {
+    if (this.state !== "running") return;
+    if (trouble) return setText(this.status, trouble);
+    from.sent ??= sent; // what an earlier run sent says nothing of today's speed
+    const seconds = Math.max(0.001, (performance.now() - from.at) / 1000);
+    const speed = (sent - from.sent) / seconds;
+    this.bar.value = total ? sent / total : 0;
+    const left = total > sent ? (speed ? `${spoken((total - sent) / speed)} left` : "starting") : "checking the file";
+    setText(this.status, `${bytes(sent)} of ${bytes(total)} · ${bytes(speed)}/s · ${left}`);
   }
 
   async watch(url) {
@@ -151,14 +193,15 @@ class Row {
       this.button.disabled = false;
       return;
     }
-    this.cancelled = true;
-    this.call?.abort();
     this.end("", "Cancelled. Nothing was kept.", 4000);
+    await this.sender.cancel();
   }
 
   end(state, sentence, vanish = 0) {
+    this.state = "ended";
     this.row.className = state;
     this.bar.hidden = true;
+    this.pauser.hidden = true;
     setText(this.status, sentence);
     setText(this.live, `${this.file.name}: ${sentence}`);
     this.button.replaceWith(
@@ -175,14 +218,4 @@ export function ingestLine(asset) {
   if (asset.rate) parts.push(`${asset.rate.toFixed(1)}× real time`);
   if (asset.eta_s !== null && asset.eta_s !== undefined) parts.push(`${spoken(asset.eta_s)} left`);
   return parts.join(" · ");
-}
-
-function uploadRefusal(call) {
-  try {
-    const first = JSON.parse(call.responseText).uploads?.[0];
-    if (first) return new Error(first.message);
-  } catch {
-    // not the list of uploads: a problem, or nothing
-  }
-  return refusal(call.status, call.responseText);
 }
