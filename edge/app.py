@@ -7,7 +7,7 @@ environment.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ from edge.deliver.authorize import Authorizer
 from edge.deliver.clients import networks, nowhere
 from edge.deliver.cors import Cors
 from edge.deliver.counters import Count, ignore
-from edge.deliver.download import Downloads
+from edge.deliver.forms import forms
 from edge.deliver.headers import cache_status, common
 from edge.deliver.heard import Heard
 from edge.deliver.keys_clock import KeysClock
@@ -39,6 +39,7 @@ from edge.deliver.media import Media
 from edge.deliver.meter import Meter
 from edge.deliver.needs import Library, PaceGate
 from edge.deliver.networks import Networks
+from edge.deliver.offline import GrantsOffline, Offline
 from edge.deliver.open import Opening, OpensSessions
 from edge.deliver.patience import Patience
 from edge.deliver.playlist import Playlists
@@ -48,10 +49,17 @@ from edge.deliver.segment import Segments
 from edge.deliver.serving import Serving
 from edge.deliver.streams import BY_ASSET, IDLE_S, Streams
 from edge.deliver.trust import TrustedTokens
+from edge.running import kept_running
+from edge.zone.access import Access
+from edge.zone.at_once import Head, Ready
+from edge.zone.beside import Beside
+from edge.zone.parts import Parts as ZoneParts
+from edge.zone.purges import GivesPurges
+from edge.zone.tokens import TellsOfLinks, Tokens
+from edge.zone.zone import Zone
 from keys.problems import Problem
 
 LAST_WORDS_S: Final = 2.0  # for the activity still to be told when the worker ends
-AGAIN_S: Final = 1.0
 
 log = logging.getLogger("sluice.edge")
 
@@ -74,7 +82,10 @@ class EdgeSettings:
     start_wait_s: float = 10.0  # how long a starting worker waits for its first answers of keys
 
 
-class Keys(LendsKeys, OpensSessions, RenewsTokens, GivesRevocations, TakesActivity, Protocol):
+class Keys(
+    LendsKeys, OpensSessions, RenewsTokens, GrantsOffline, GivesRevocations, GivesPurges, TakesActivity,
+    TellsOfLinks, Protocol,
+):  # fmt: skip
     """What an edge asks of the keys service; `keys.client.KeysClient` fits."""
 
 
@@ -100,22 +111,22 @@ class EdgeApp:
         country_of: Callable[[str], str] = nowhere,
         origin: health.Part | None = None,
         keys_clock: KeysClock | None = None,
+        zones: Sequence[Zone] = (),
+        zone_parts: ZoneParts | None = None,
         resources: Sequence[AbstractAsyncContextManager[object]] = (),
     ) -> None:
-        """`now` is wall time and `clock` monotonic, both in seconds; `metrics` is Prometheus text;
-        `observe` takes first bytes.
-
-        `shelf` is where this node's workers put leases for each other; without one each asks keys itself.
-        `heard` is where they put the revocations they heard of, likewise.
-        `limits` is where links' limits are counted; without one each worker counts for itself.
-        `country_of` says which country an address is in, "" when it does not know.
-        `origin` is what health says of the origin; `keys_clock` is told keys' time. `resources` are entered
-        when serving begins, in order, and left in reverse when it ends: the library, the clients, whatever
-        lives in the loop. `trusted` is
-        handed in because the library asks it for packagers' keys.
+        """`now` is wall time, `clock` monotonic, both in seconds; `metrics` is Prometheus text, `observe`
+        takes first bytes. `shelf` is where this node's workers put leases for each other (without one each
+        asks keys itself), `heard` the revocations they heard of; `limits` where links' limits are counted,
+        without one by each worker. `country_of` says which country an address is in, "" when it does not
+        know. `origin` is what health says of the origin; `keys_clock` is told keys' time. `zones` are
+        served beside media, with `zone_parts`. `resources` are
+        entered when serving begins, in order, and left in reverse when it ends: the library, the clients,
+        whatever lives in the loop. `trusted` is handed in because the library asks it for packagers' keys.
         """
         self.settings = settings
         self.count = count  # for the server before it (`edge.guard.counters`)
+        self.zones = zones
         self._resources = resources
         self.trusted = trusted
         self.revocations = Revocations(
@@ -131,21 +142,36 @@ class EdgeApp:
         self._leases = Leases(keys, clock=clock, patience=patience, count=count, shelf=shelf)
         self.revocations.on_news = lambda: self._leases.drop_where(self.revocations.concerns)
         self.activity = Activity(keys, now=now, count=count)
-        alone = MemoryLimitStore(clock)
+        alone, idle_s = MemoryLimitStore(clock), settings.stream_idle_s
         self._limits = LinkLimits(
-            Streams(limits or alone, clock=clock, count=count, idle_s=settings.stream_idle_s),
-            Streams(
-                limits or alone, clock=clock, count=count, counted=BY_ASSET, idle_s=settings.stream_idle_s
-            ),
+            Streams(limits or alone, clock=clock, count=count, idle_s=idle_s),
+            Streams(limits or alone, clock=clock, count=count, counted=BY_ASSET, idle_s=idle_s),
             Meter(limits or alone, alone, clock=clock, count=count),
             country_of,
         )
         self.admission = Admission(settings.busy)
         self._clock = clock
+        cors = Cors((settings.public_url, *settings.edges), settings.cors_origins)
+        secure = settings.public_url.startswith("https:")
+        tokens = Tokens(keys, patience, token_name=settings.token_name, secure=secure, now=now, count=count)
+        self.beside: Beside | None = (
+            None
+            if not zones
+            else Beside(
+                zones,
+                Access(trusted, self.revocations, tokens),
+                keys,
+                cors,
+                node=settings.node,
+                public_url=settings.public_url,
+                now=now,
+                token_name=settings.token_name,
+                parts=zone_parts,
+            )
+        )
         self._draining = health.Draining()
         self.state = State({"hush": self.hush})
         authorizer = Authorizer(settings.public_url, trusted, self.revocations, self._leases, now)
-        secure = settings.public_url.startswith("https:")
         self._common = common(secure=secure)
         self._status = cache_status(settings.node)
         watch = first_byte.FirstByte(clock, observe)
@@ -174,13 +200,14 @@ class EdgeApp:
             ),
             Playlists(library),
             Segments(serving, pace),
-            Downloads(serving),
+            forms(serving),
             Renewals(authorizer, keys, patience, secure=secure, now=now, count=count),
+            Offline(authorizer, keys, patience, library, count=count),
             library,
             self.activity,
             self._limits,
             Networks(clock, count),
-            Cors((settings.public_url, *settings.edges), settings.cors_origins),
+            cors,
             node=settings.node,
             secure=secure,
             first_byte=watch,
@@ -192,7 +219,7 @@ class EdgeApp:
         self._rest = Starlette(
             routes=[
                 *page.routes(page.read_files(settings.web), policy),
-                *health.routes(self._health(origin), metrics),
+                *health.routes(self._health(origin), metrics, zone_parts.told if zone_parts else dict),
             ],
             exception_handlers={HTTPException: _routing_refusal},
         )
@@ -201,7 +228,9 @@ class EdgeApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI: http and lifespan; a WebSocket is closed."""
         if scope["type"] == "http":
-            if path.is_media(scope["raw_path"]):
+            if self.beside and self.beside.takes(scope):
+                await self.beside(scope, receive, send)
+            elif path.is_media(scope["raw_path"]):
                 await self.media(scope, receive, send)
             else:
                 await self._other(scope, receive, send)
@@ -209,6 +238,10 @@ class EdgeApp:
             await self._lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
+
+    def at_once(self, head: Head, scheme: str) -> Ready | None:
+        """The answer to a request that is ready (`deploy.http_at_once`)."""
+        return None if self.beside is None else self.beside.at_once(head, scheme)
 
     async def hush(self) -> None:
         """This worker is going to end: health says so from now on. Whoever serves it calls this."""
@@ -218,7 +251,9 @@ class EdgeApp:
         return health.Health(
             {"trust": self.trusted, "revocations": self.revocations, "draining": self._draining},
             {"keys": health.Says(self.revocations.missing_for_new), "load": health.Says(self._too_busy)},
-            {"clock": self.revocations.keys_clock} | ({"origin": origin} if origin is not None else {}),
+            {"clock": self.revocations.keys_clock}
+            | ({"origin": origin} if origin is not None else {})
+            | ({"zones": self.beside} if self.beside is not None else {}),
         )
 
     def _too_busy(self) -> str | None:
@@ -249,6 +284,8 @@ class EdgeApp:
                 for resource in self._resources:
                     await stack.enter_async_context(resource)
                 await stack.enter_async_context(self._background())
+                if self.beside:
+                    await stack.enter_async_context(self.beside.running())
                 await send({"type": "lifespan.startup.complete"})
                 phase = "shutdown"
                 await receive()
@@ -266,9 +303,10 @@ class EdgeApp:
             self._leases.run,
             self.activity.run,
             self._limits.run,
+            *((self.beside.purges.run,) if self.beside else ()),
             self._measure_load,
         )
-        tasks = [asyncio.create_task(_kept_running(run)) for run in runs]
+        tasks = [asyncio.create_task(kept_running(run)) for run in runs]
         try:
             await self._first_answers()
             yield
@@ -293,7 +331,9 @@ class EdgeApp:
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.start_wait_s):
-                await asyncio.gather(self.trusted.known.wait(), self.revocations.known.wait())
+                zones = (self.beside.purges.known,) if self.beside else ()
+                for known in (self.trusted.known, self.revocations.known, *zones):
+                    await known.wait()
 
 
 async def _routing_refusal(request: Request, exc: Exception) -> Response:
@@ -303,13 +343,3 @@ async def _routing_refusal(request: Request, exc: Exception) -> Response:
     headers = dict(problem.headers()) | dict(getattr(exc, "headers", None) or {})  # Allow on a 405
     del headers["x-content-type-options"]  # every answer gets it anyway
     return Response(problem.body(), problem.status, headers)
-
-
-async def _kept_running(run: Callable[[], Awaitable[None]]) -> None:
-    """Runs what never ends; should it break, that is logged, and it runs again after a pause."""
-    while True:
-        try:
-            await run()
-        except Exception:
-            log.exception("a background task broke")
-        await asyncio.sleep(AGAIN_S)

@@ -26,7 +26,7 @@ from edge.cache.claims import Claims
 from edge.cache.counters import Count, ignore
 from edge.cache.levels import Levels, Target, settled
 from edge.cache.slices import BLOCK, ObjectId, block_id, block_of, sealed_span
-from edge.cache.upstream import Cut, OriginClient
+from edge.cache.upstream import Cut, Source
 from keys.problems import Problem
 from keys.tasks import end_tasks
 from origin.media.seal import SLICE, TAG, BadSlice, sealed_length, slice_length
@@ -51,7 +51,7 @@ class Fill:
     """The fill of one block of an object in this worker. Made by `Fills`; ends by itself."""
 
     def __init__(
-        self, target: Target, block: int, levels: Levels, claims: Claims, origin: OriginClient, count: Count
+        self, target: Target, block: int, levels: Levels, claims: Claims, origin: Source, count: Count
     ) -> None:
         self._target, self._levels, self._claims, self._origin = target, levels, claims, origin
         self._count = count
@@ -156,7 +156,7 @@ class Fill:
         self._at = run.start
         while self._at < run.stop:
             try:
-                if not await self._bring(range(self._at, run.stop), storing):
+                if not await self._bring(range(self._at, run.stop), storing, failures.total()):
                     self._count("fills_abandoned", 1)
                     break
             except (Cut, BadSlice) as exc:
@@ -167,9 +167,9 @@ class Fill:
                 self._count("fill_resumes", 1)
         await settled(storing, _SETTLE_S)
 
-    async def _bring(self, run: range, storing: list[asyncio.Task[None]]) -> bool:
+    async def _bring(self, run: range, storing: list[asyncio.Task[None]], again: int) -> bool:
         """One request for a run of slices, each handed out as it comes. False: stopped, as nobody waits."""
-        async with aclosing(self._arriving(run)) as arriving:
+        async with aclosing(self._arriving(run, again)) as arriving:
             async for index, sealed in arriving:
                 plain, task = self._levels.keep(self._target, index, sealed)
                 if task is not None:
@@ -180,13 +180,13 @@ class Fill:
                     return False
         return True
 
-    async def _arriving(self, run: range) -> AsyncGenerator[tuple[int, bytearray], None]:
+    async def _arriving(self, run: range, again: int) -> AsyncGenerator[tuple[int, bytearray], None]:
         """Each sealed slice of the run, once all of it came. Cut or Problem when the rest will not come."""
         length = self._target.digest.length
         start, stop = sealed_span(run, length)
         whole = stop - start == sealed_length(length)
         index, buffer = run.start, bytearray()
-        stream = self._origin.stream(self._target.id.path(), start, stop, whole=whole)
+        stream = self._origin.stream(self._target.id.path(), start, stop, whole=whole, again=again)
         async with aclosing(stream):
             async for chunk in stream:
                 buffer += chunk
@@ -232,9 +232,7 @@ class Fill:
 class Fills:
     """The fills under way in this worker."""
 
-    def __init__(
-        self, levels: Levels, claims: Claims, origin: OriginClient, *, count: Count = ignore
-    ) -> None:
+    def __init__(self, levels: Levels, claims: Claims, origin: Source, *, count: Count = ignore) -> None:
         self._make: Callable[[Target, int], Fill] = lambda target, block: Fill(
             target, block, levels, claims, origin, count
         )

@@ -117,6 +117,18 @@ class Levels:
         return target.sealer().open(index, memoryview(sealed))
 
 
+class SealedLevels(Levels):
+    """Of a shield: it has no storage key, and keeps slices as they are sealed, checked all the same.
+
+    The key of a target is then one of the node's own, which tells its shared memory from anybody else's.
+    """
+
+    def _open(self, target: Target, index: int, sealed: bytes | bytearray) -> bytes:
+        if digest_of(memoryview(sealed)) != target.digest.slices[index]:
+            raise BadSlice(f"slice {index} of {target.id.text()} is not the listed one")
+        return bytes(sealed)
+
+
 async def settled(storing: Iterable[asyncio.Task[None]], timeout_s: float) -> None:
     """Wait until what is being stored is stored or dropped, for so long at most."""
     waiting = list(storing)

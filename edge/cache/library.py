@@ -15,9 +15,10 @@ from edge.cache.fill import Fills
 from edge.cache.levels import Levels, SealedStore, Target
 from edge.cache.memory import Memory
 from edge.cache.slices import BLOCK, ObjectId, all_slices
-from edge.cache.upstream import OriginClient
+from edge.cache.upstream import Source
 from keys.problems import Problem
 from origin.media.asset import Descriptor
+from origin.media.digests import ObjectDigest
 
 
 class Opened:
@@ -66,21 +67,34 @@ class Library:
         memory: Memory,
         store: SealedStore | None,
         claims: Claims,
-        origin: OriginClient,
+        origin: Source,
         packagers: Packagers,
         refresh_trust: RefreshTrust | None = None,
         *,
+        levels: type[Levels] = Levels,
         count: Count = ignore,
     ) -> None:
+        """`levels`: SealedLevels for a shield, whose slices stay sealed."""
         self._memory, self._store, self._origin, self._count = memory, store, origin, count
         self._claims = claims
-        self._levels = Levels(memory, store, count=count)
+        self._levels = levels(memory, store, count=count)
         self._fills = Fills(self._levels, claims, origin, count=count)
         self._documents = Documents(self._levels, claims, origin, packagers, refresh_trust, count=count)
 
     async def descriptor(self, asset: str, generation: int) -> Descriptor:
         """The signed descriptor of a generation. Problem not_found, unavailable or bad_upstream."""
         return await self._documents.descriptor(asset, generation)
+
+    async def text(self, asset: str, generation: int, rendition: str, name: str) -> memoryview:
+        """A signed document as it is published: the descriptor, or a digest list. Problems likewise."""
+        return await self._documents.text(asset, generation, rendition, name)
+
+    async def listed(self, asset: str, generation: int, rendition: str, name: str) -> ObjectDigest:
+        """What the signed list says of an object. Problem not_found when it does not have it."""
+        found = (await self._documents.digests(asset, generation, rendition)).get(name)
+        if found is None:
+            raise Problem("not_found", detail=f"{asset}/{generation}/{rendition}/{name} is not listed")
+        return found
 
     async def open(
         self,
@@ -97,9 +111,7 @@ class Library:
 
         Problem not_found when the signed list does not have it; unavailable or bad_upstream without the list.
         """
-        listed = (await self._documents.digests(asset, generation, rendition)).get(name)
-        if listed is None:
-            raise Problem("not_found", detail=f"{asset}/{generation}/{rendition}/{name} is not listed")
+        listed = await self.listed(asset, generation, rendition, name)
         target = Target(ObjectId(tenant, asset, generation, rendition, name), listed, storage_key)
         wanted = all_slices(listed.length) if wanted is None else wanted
         source = await self._source(target, wanted)

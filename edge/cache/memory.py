@@ -5,11 +5,11 @@ what a node without a tmpfs uses. `SharedMemory` (shared.py) is shared by the wo
 never a disk.
 """
 
-from collections import OrderedDict
 from pathlib import Path
 from typing import Protocol
 
 from edge.cache.counters import Count, ignore
+from edge.cache.eviction import Eviction
 from edge.cache.slices import SliceId
 
 
@@ -44,12 +44,12 @@ class Memory(Protocol):
 
 
 class PrivateMemory:
-    """Slices of one process, least recently used out first, at most `limit_bytes` of them."""
+    """Slices of one process, at most `limit_bytes` of them; what goes is `eviction`'s to say."""
 
     def __init__(self, limit_bytes: int, *, count: Count = ignore) -> None:
         self._limit_bytes, self._count = limit_bytes, count
-        self._kept: OrderedDict[SliceId, memoryview] = OrderedDict()
-        self._bytes = 0
+        self._kept: dict[SliceId, memoryview] = {}
+        self._order = Eviction[SliceId](limit_bytes)
 
     @property
     def shared(self) -> bool:
@@ -59,14 +59,12 @@ class PrivateMemory:
     @property
     def used_bytes(self) -> int:
         """Bytes of all slices kept."""
-        return self._bytes
+        return self._order.used_bytes
 
     def get(self, slice_id: SliceId, storage_key: bytes) -> memoryview | None:
         """See Memory."""
-        found = self._kept.get(slice_id)
-        if found is not None:
-            self._kept.move_to_end(slice_id)
-        return found
+        self._order.touch(slice_id)
+        return self._kept.get(slice_id)
 
     def has(self, slice_id: SliceId) -> bool:
         """See Memory."""
@@ -78,21 +76,17 @@ class PrivateMemory:
         if len(plain) > self._limit_bytes:
             self._count("l1_unstored", 1)
             return view
-        self.drop(slice_id)
         self._kept[slice_id] = view
-        self._bytes += len(plain)
-        while self._bytes > self._limit_bytes:
-            _, evicted = self._kept.popitem(last=False)
-            self._bytes -= len(evicted)
+        self._order.add(slice_id, len(plain))
+        for victim in self._order.victims(slice_id):
             self._count("evictions", 1)
-            self._count("evicted_bytes", len(evicted))
+            self._count("evicted_bytes", len(self._kept.pop(victim)))
         return view
 
     def drop(self, slice_id: SliceId) -> None:
         """See Memory."""
-        dropped = self._kept.pop(slice_id, None)
-        if dropped is not None:
-            self._bytes -= len(dropped)
+        if self._kept.pop(slice_id, None) is not None:
+            self._order.remove(slice_id)
 
     async def start(self) -> None:
         """Nothing to begin."""

@@ -37,7 +37,9 @@ _LOG: Final = logging.getLogger(__name__)
 HEADER: Final = 64
 SLICE_PREFIX: Final = "s-"
 TEMPORARY_PREFIX: Final = "t-"
-TOUCH_EVERY_S: Final = 10.0  # a slice's recency is told to the janitor at most this often by each worker
+SWEEP_EVERY_S: Final = 1.0
+TOUCH_EVERY_S: Final = 10.0  # a slice's recency is told to the janitor at most this often by each worker,
+FIRST_TOUCH_S: Final = 1.0  # but that it was used again so soon after it came: he may evict any second
 _LAYOUT: Final = struct.Struct(">8sIIQ32s8x")
 _MAGIC: Final = b"SluiceL1"
 _VERSION: Final = 1
@@ -49,7 +51,7 @@ class _Mapped:
     view: memoryview
     path: Path
     inode: int
-    touched: float  # monotonic seconds
+    touched: float  # monotonic seconds; for one that just came, as if it had been told earlier
 
 
 class SharedMemory:
@@ -62,7 +64,7 @@ class SharedMemory:
         *,
         count: Count = ignore,
         now: Callable[[], float] = time.monotonic,
-        sweep_every_s: float = 1.0,
+        sweep_every_s: float = SWEEP_EVERY_S,
     ) -> None:
         _make_private(directory)
         self._directory, self._limit_bytes = directory, limit_bytes
@@ -205,7 +207,7 @@ class SharedMemory:
             raise
         finally:
             os.close(fd)
-        return _Mapped(whole[HEADER:], path, inode, self._now())
+        return _Mapped(whole[HEADER:], path, inode, self._now() - TOUCH_EVERY_S + FIRST_TOUCH_S)
 
     def _keep(self, slice_id: SliceId, mapped: _Mapped) -> _Mapped:
         self._forget(slice_id)

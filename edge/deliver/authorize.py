@@ -85,23 +85,26 @@ class Authorizer:
         """The lease of the session that may have this now."""
         return await self._lease(await self.claims(route), route, client)
 
-    async def download(self, route: Route, client: str) -> Lease | None:
-        """The lease of the session that may have this file now; None under a link that may be opened."""
+    async def download(self, route: Route, client: str) -> tuple[Claims, Lease | None]:
+        """What the token says, and the lease of the session that may have this file now.
+
+        No lease: the token is a link that may be opened.
+        """
         claims = await self.claims(route)
         if claims.kind == "session":
-            return await self._lease(claims, route, client)
+            return claims, await self._lease(claims, route, client)
         if route.in_cookie:
             raise Problem("forbidden", detail="a link in a cookie")
         self._check_link(claims, route)
-        return None
+        return claims, None
 
     async def claims(self, route: Route) -> Claims:
         """What the route's token says, verified for it now; the rest of the checks are to follow."""
         return await self._tokens.verify(route.token, self.uri(route))
 
     def _check_link(self, claims: Claims, route: Route) -> None:
-        if claims.kind != "link":
-            raise Problem("forbidden", detail="a session's token opens nothing")
+        if claims.kind != "link" or route.kind in (Kind.FILE_KEY, Kind.OFFLINE):
+            raise Problem("forbidden", detail=f"a {claims.kind}'s token opens nothing here")
         self._revocations.check(
             lid=claims.lid,
             asset=route.asset,

@@ -4,8 +4,8 @@ Content-Length is always set, so a body that breaks off is seen to be broken: wh
 response began, BodyBroken makes the server close the connection; nothing short ever ends as if whole.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
 
 from starlette.types import Message, Send
 
@@ -18,31 +18,31 @@ class BodyBroken(Exception):
 
 
 class Body:
-    """One body of `length` bytes."""
+    """One body of `length` bytes; what fails while it is entered breaks it."""
 
     def __init__(self, send: Send, client: Client, length: int, count: Count) -> None:
         self.begun = False
         self.sent = 0
+        self.waited = False  # for what it is made of
         self._count = count
         self._length = length
         self._send = send
         self._client = client
 
-    @contextmanager
-    def broken_by_errors(self) -> Iterator[None]:
-        """What fails in here before the body began is raised as it is, afterwards as BodyBroken."""
-        try:
-            yield
-        except Gone:
-            raise
-        except Exception as exc:
-            if not self.begun:
-                raise
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """What failed before the body began is raised as it is, afterwards as BodyBroken."""
+        if self.begun and isinstance(error, Exception) and not isinstance(error, Gone):
             self._count("failed", 1)
-            raise BodyBroken(f"after {self.sent} bytes: {exc}") from exc
+            raise BodyBroken(f"after {self.sent} bytes: {error}") from error
 
     def may_wait(self) -> None:
         """What it is made of is not here yet: from now on it is noticed when the client leaves."""
+        self.waited = True
         self._client.watch()
 
     async def begin(self, start: Message) -> None:

@@ -42,25 +42,26 @@ def segment_iv(number: int) -> bytes:
 class BufferPool:
     """Buffers of one piece, used again once nobody else can see them. For one thread only."""
 
-    def __init__(self, kept: int = 64) -> None:
+    def __init__(self, kept: int = 64, size: int = _BUFFER) -> None:
         self._buffers: deque[bytearray] = deque()
         self._kept = kept
+        self._size = size
 
     def __len__(self) -> int:
         return len(self._buffers)
 
     def take(self) -> bytearray:
-        """A buffer of at least PIECE + 2 blocks that nothing else refers to."""
+        """A buffer that nothing else refers to; of PIECE + 2 blocks where no other `size` was asked for."""
         for _ in range(min(4, len(self._buffers))):  # the oldest are the likeliest to be free
             buffer = self._buffers.popleft()
             if sys.getrefcount(buffer) <= _ONLY_OURS and _resizable(buffer):
                 return buffer
             self._buffers.append(buffer)
-        return bytearray(_BUFFER)
+        return bytearray(self._size)
 
     def give(self, buffer: bytearray) -> None:
         """Hands a buffer back, whoever may still be reading it."""
-        if len(buffer) == _BUFFER and len(self._buffers) < self._kept:
+        if len(buffer) == self._size and len(self._buffers) < self._kept:
             self._buffers.append(buffer)
 
 

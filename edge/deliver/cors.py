@@ -13,13 +13,14 @@ Headers = list[tuple[bytes, bytes]]
 
 MAX_AGE_S: Final = 7200
 METHODS: Final = b"GET, HEAD, OPTIONS"
+POSTING: Final = b"POST, OPTIONS"  # of what is posted to, such as a license
 ALLOWED: Final = (
     b"Range, If-Range, If-Match, If-None-Match, Want-Repr-Digest, Authorization, Content-Type, "
     b"CMCD-Request, CMCD-Object, CMCD-Status, CMCD-Session"
 )
 EXPOSED: Final = (
-    b"Content-Length, Content-Range, Content-Disposition, Accept-Ranges, ETag, Last-Modified, Repr-Digest, "
-    b"Content-Digest, Date, Age, Retry-After, Cache-Status, Sluice-Request-Id"
+    b"Content-Length, Content-Range, Content-Encoding, Content-Disposition, Accept-Ranges, ETag, "
+    b"Last-Modified, Repr-Digest, Content-Digest, Date, Age, Retry-After, Cache-Status, Sluice-Request-Id"
 )
 
 

@@ -20,15 +20,14 @@ from edge.deliver.cors import Headers
 from edge.deliver.disposition import attachment
 from edge.deliver.first_byte import DOWNLOAD
 from edge.deliver.headers import cache_status, private, segment_age, unstored
-from edge.deliver.hold import Gone, watched
+from edge.deliver.hold import Client, Gone
 from edge.deliver.integrity import digest_fields
-from edge.deliver.needs import Opened
 from edge.deliver.path import Route
 from edge.deliver.serving import Serving
 from edge.deliver.turns import Share
 from keys.leases import Lease
 from keys.problems import Problem
-from origin.media.asset import FILE_OBJECT, Download
+from origin.media.asset import Download
 from origin.media.seal import SLICE, slice_count, slice_length
 
 
@@ -90,6 +89,8 @@ class Downloads:
         file = descriptor.download(route.file)
         if file is None:
             raise Problem("forbidden", detail=f"no download {route.file}")
+        if file.protection != "clear":
+            raise Problem("protected", detail=f"{route.file} leaves as {file.protection} only")
         chosen = plan(lease, file, request, self._serving.now())
         self._serving.activity.note(lease.sid)
         if request.method == "HEAD" or not chosen.length:
@@ -97,7 +98,7 @@ class Downloads:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return chosen.status
         try:
-            with watched(receive) as client:
+            with Client(receive) as client:
                 await self._with_body(chosen, Body(send, client, chosen.length, self._serving.count), extra)
         except Gone:
             self._serving.count("downloads_left", 1)
@@ -105,7 +106,7 @@ class Downloads:
 
     async def _with_body(self, chosen: Plan, body: Body, extra: Headers) -> None:
         framing = chosen.framing
-        with body.broken_by_errors():
+        with body:
             for number, span in enumerate(chosen.spans):
                 await self._span(chosen, body, span, framing.heads[number] if framing else b"", extra)
             if framing:
@@ -118,7 +119,7 @@ class Downloads:
         start, stop = span
         indexes = range(start // SLICE, slice_count(stop))
         share = Share(self._serving.turns)
-        opened = await self._open(chosen, indexes)
+        opened = await self._serving.open_file(chosen.lease, chosen.file, indexes)
         if opened.source != "l1":
             body.may_wait()
         try:
@@ -136,28 +137,11 @@ class Downloads:
                     await body.put(head)
                     head = b""
                 first = index * SLICE
-                await self._put(chosen.lease, body, plain[max(0, start - first) : stop - first])
+                await self._serving.put_of_file(
+                    chosen.lease, body, plain[max(0, start - first) : stop - first]
+                )
         finally:
             opened.close()
-
-    async def _put(self, lease: Lease, body: Body, plain: memoryview) -> None:
-        before = body.sent
-        self._serving.still_allowed(lease)
-        try:
-            await body.put(plain)
-        finally:
-            self._serving.count("download_bytes", body.sent - before)
-            self._serving.activity.progress(lease.sid, body.sent - before)
-
-    async def _open(self, chosen: Plan, indexes: range) -> Opened:
-        lease, file = chosen.lease, chosen.file
-        opened = await self._serving.library.open(
-            lease.tenant, lease.asset, lease.generation, file.rendition, FILE_OBJECT, lease.sk, wanted=indexes
-        )
-        if opened.length != file.size:
-            opened.close()
-            raise Problem("bad_upstream", detail=f"{opened.length} bytes, not {file.size} as described")
-        return opened
 
     def _start(self, chosen: Plan, status: bytes, extra: Headers) -> Message:
         file, request = chosen.file, chosen.request

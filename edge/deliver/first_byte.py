@@ -28,7 +28,15 @@ SERIES: Final[Mapping[str, Mapping[str, str]]] = {  # name: labels
 }
 SEGMENT: Final = {"l1": "segment_hit", "l2": "segment_hit", "origin": "segment_fill"}  # by source
 DOWNLOAD: Final = {"l1": "download_hit", "l2": "download_hit", "origin": "download_fill"}
-SMALL: Final = {Kind.MULTIVARIANT: "playlist", Kind.MEDIA: "playlist", Kind.KEY: "key"}
+SMALL: Final = {
+    Kind.MULTIVARIANT: "playlist",
+    Kind.MANIFEST: "playlist",
+    Kind.MEDIA: "playlist",
+    Kind.KEY: "key",
+    Kind.LICENSE: "key",
+    Kind.FILE_KEY: "key",
+    Kind.OFFLINE: "key",
+}
 
 
 def ignore(series: str, seconds: float) -> None:

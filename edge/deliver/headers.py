@@ -10,9 +10,11 @@ from typing import Final
 from edge.deliver.cors import Headers
 
 PLAYLIST_TYPE: Final = b"application/vnd.apple.mpegurl"
+MANIFEST_TYPE: Final = b"application/dash+xml"
 INIT_TYPE: Final = b"video/mp4"
 SEGMENT_TYPE: Final = b"video/mp4"
 KEY_TYPE: Final = b"application/octet-stream"
+JSON_TYPE: Final = b"application/json"
 FILE_TYPE: Final = b"application/octet-stream"  # of a download nothing more is known of
 
 PLAYLIST_AGE_S: Final = 60

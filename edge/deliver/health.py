@@ -7,11 +7,11 @@
     draining     it was told to end
 What stops new sessions alone (keys away for more than a minute, too busy) is no reason to take an edge from
 those who watch, and would have all edges taken out at once: `/healthz` says `limited` then, with 200, and
-`/healthz/new`, for a balancer that sends links their own way, is 503. The origin away is said, and no more:
-what is cached plays on. Metrics are for the machine itself only.
+`/healthz/new`, for a balancer that sends links their own way, is 503. The origin away, or one of a zone's, is
+said, and no more: what is cached plays on. Metrics are for the machine itself only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -77,8 +77,10 @@ class Health:
         return {name: part.missing() or FINE for name, part in parts.items()}
 
 
-def routes(health: Health, metrics: Callable[[], str]) -> list[BaseRoute]:
-    """`/healthz`, `/healthz/new` and `/metrics`."""
+def routes(
+    health: Health, metrics: Callable[[], str], zones: Callable[[], Mapping[str, object]] = dict
+) -> list[BaseRoute]:
+    """`/healthz`, `/healthz/new`, `/metrics`, and `/metrics/zones` with what is no number."""
 
     async def healthz(request: Request) -> Response:
         return health.answer()
@@ -93,7 +95,17 @@ def routes(health: Health, metrics: Callable[[], str]) -> list[BaseRoute]:
             metrics(), headers={"Cache-Control": "no-store", "Content-Type": METRICS_TYPE}
         )
 
-    return [Route("/healthz", healthz), Route("/healthz/new", healthz_new), Route("/metrics", show)]
+    async def show_zones(request: Request) -> Response:
+        if not _on_this_machine(request):
+            return PlainTextResponse("Not found.\n", 404, {"Cache-Control": "no-store"})
+        return JSONResponse({"zones": zones()}, headers={"Cache-Control": "no-store"})
+
+    return [
+        Route("/healthz", healthz),
+        Route("/healthz/new", healthz_new),
+        Route("/metrics", show),
+        Route("/metrics/zones", show_zones),
+    ]
 
 
 def _on_this_machine(request: Request) -> bool:

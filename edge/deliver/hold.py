@@ -7,9 +7,8 @@ is asked again whether its session still runs, at every look: waiting outlasts n
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from starlette.types import Receive
 
@@ -29,7 +28,7 @@ class Gone(Exception):
 
 
 class Client:
-    """Whether the client of one request is still there.
+    """Whether the client of one request is still there, looked at while entered; what it sends is dropped.
 
     Watching takes a task, which is dear beside a small segment: it begins when the client has to wait for
     something (longer than pace takes to answer), or when UNWATCHED bytes are out.
@@ -86,20 +85,15 @@ class Client:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Nobody looks any more."""
         if self._gone is not None:
             self._gone.cancel()
-
-
-@contextmanager
-def watched(receive: Receive) -> Iterator[Client]:
-    """The client of a request: what it sends besides is dropped, that it leaves is noticed."""
-    client = Client(receive)
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 def drip_size(piece: memoryview, sent: int) -> int:

@@ -30,7 +30,9 @@ IDLE_S: Final = 15 * 60.0  # a lease nobody asks for is let go
 LOOK_EVERY_S: Final = 5.0
 REFUSED_FOR_S: Final = 5.0
 MOST_REFUSALS: Final = 10_000
-RENEWALS_AT_ONCE: Final = 16
+RENEWALS_AT_ONCE: Final = 16  # when very many are due;
+RENEWALS_IN_A_ROW: Final = 20  # few are renewed one after another: each at once more is a connection more
+UNANSWERED: Final = 4
 ASKED_AT_ONCE: Final = 8
 SWEEP_EVERY_S: Final = 60.0  # of the shelf
 
@@ -144,9 +146,12 @@ class Leases:
             self._swept = now
             self._shelf.sweep(now)
         due = [sid for sid in list(self._held) if self._is_due(sid, now)]
-        for start in range(0, len(due), RENEWALS_AT_ONCE):
-            some = [self._renew(sid) for sid in due[start : start + RENEWALS_AT_ONCE]]
-            if not any(await asyncio.gather(*some)):
+        at_once = min(RENEWALS_AT_ONCE, 1 + len(due) // RENEWALS_IN_A_ROW)
+        unanswered = 0
+        for start in range(0, len(due), at_once):
+            some = [self._renew(sid) for sid in due[start : start + at_once]]
+            unanswered = 0 if any(await asyncio.gather(*some)) else unanswered + len(some)
+            if unanswered >= UNANSWERED:
                 return  # keys is away: one try for each of many sessions would only pile up
 
     def _is_due(self, sid: str, now: float) -> bool:

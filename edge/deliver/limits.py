@@ -19,6 +19,7 @@ from edge.deliver.streams import PlaceStore, Streams
 from keys.leases import Lease
 from keys.problems import Problem
 
+BEGINS: Final = (Kind.MULTIVARIANT, Kind.MANIFEST)  # what a player asks for first
 METERED: Final = (Kind.SEGMENT, Kind.DOWNLOAD)
 
 Serve = Callable[[Send], Awaitable[int]]
@@ -53,7 +54,7 @@ class LinkLimits:
             check_device(request.headers, lease.cookie)
         if lease.limits.countries:
             self._check_country(lease, request)
-        await self._heartbeat(lease, begins=route.kind is Kind.MULTIVARIANT)
+        await self._heartbeat(lease, begins=route.kind in BEGINS)
         with self._streams.under_way(lease), self._asset_streams.under_way(lease):
             if route.kind not in METERED or (lease.limits.budget is None and lease.limits.speed is None):
                 return await answer(send)

@@ -6,25 +6,26 @@ or a player could not even see it.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from edge.deliver import init, key, path
+from edge.deliver import init, key, license, path
 from edge.deliver.activity import Activity
 from edge.deliver.answer import Answer, Request, fields_of, refusal, send_answer
 from edge.deliver.authorize import Authorizer
 from edge.deliver.body import BodyBroken
 from edge.deliver.clients import Network, client_address
-from edge.deliver.cors import METHODS, Cors, Headers
+from edge.deliver.cors import METHODS, POSTING, Cors, Headers
 from edge.deliver.counters import Count, ignore
-from edge.deliver.download import Downloads
 from edge.deliver.first_byte import SMALL, FirstByte
+from edge.deliver.forms import ServesFiles
 from edge.deliver.headers import cache_status, common, unstored
 from edge.deliver.limits import LinkLimits
 from edge.deliver.needs import Library
 from edge.deliver.networks import Networks
+from edge.deliver.offline import Offline
 from edge.deliver.open import Opening
 from edge.deliver.path import Kind, Route
 from edge.deliver.playlist import Playlists
@@ -35,7 +36,9 @@ from keys.limits import NO_LIMITS
 from keys.problems import LIMIT_SENTENCES, Problem
 
 ASKING: Final = ("GET", "HEAD")
-LEAVING: Final = "POST"  # to a session's `leave`, as browsers send a beacon
+POST: Final = "POST"
+POSTED: Final = (Kind.LEAVE, Kind.LICENSE, Kind.OFFLINE)  # to `leave` as browsers send a beacon
+OF_DOWNLOADS: Final = (Kind.DOWNLOAD, Kind.FILE_KEY, Kind.OFFLINE)
 KNOWN: Final = ("POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT")  # known, and not allowed here
 STRANGERS: Final = (
     "bad_request",
@@ -43,6 +46,11 @@ STRANGERS: Final = (
     "expired",
     "limit",
     "revoked",
+    "not_offered",
+    "too_large",
+    "protected",
+    "not_offline",
+    "drm",
     "method_not_allowed",
     "not_implemented",
 )
@@ -60,8 +68,9 @@ class Media:
         opening: Opening,
         playlists: Playlists,
         segments: Segments,
-        downloads: Downloads,
+        downloads: Mapping[str, ServesFiles],
         renewals: Renewals,
+        offline: Offline,
         library: Library,
         activity: Activity,
         limits: LinkLimits,
@@ -77,7 +86,8 @@ class Media:
     ) -> None:
         """`node` is the edge's name in Cache-Status; `secure`: viewers reach it by https.
 
-        `token_name` is what a token's attribute may be called besides the name RFC 9246 gives it.
+        `downloads` serve files, by the form they leave in. `token_name` is what a token's attribute may be
+        called besides the name RFC 9246 gives it.
         """
         self._authorizer = authorizer
         self._opening = opening
@@ -85,6 +95,7 @@ class Media:
         self.segments = segments
         self._downloads = downloads
         self._renewals = renewals
+        self._offline = offline
         self._library = library
         self._activity = activity
         self._limits = limits
@@ -123,22 +134,25 @@ class Media:
     async def _answer(
         self, scope: Scope, request: Request, receive: Receive, send: Send, extra: Headers
     ) -> int:
-        if request.method not in (*ASKING, LEAVING):
+        if request.method not in (*ASKING, POST):
             raise Problem("method_not_allowed" if request.method in KNOWN else "not_implemented")
         cookies = request.headers.get(b"cookie", b"")
         route = path.parse(scope["raw_path"], scope["query_string"], cookies, self._token_name)
-        if (request.method == LEAVING) != (route.kind is Kind.LEAVE):
+        if (request.method == POST) != (route.kind in POSTED):
             raise Problem("method_not_allowed")
         if route.kind is Kind.LINK:
             return await self._whole(await self._opening.answer(route, request), request, send, extra)
-        if route.kind is Kind.DOWNLOAD:
-            held = await self._authorizer.download(route, request.client)
+        if route.kind in OF_DOWNLOADS:
+            claims, held = await self._authorizer.download(route, request.client)
             if held is None:
                 return await self._whole(await self._opening.download(route, request), request, send, extra)
-            again = await self._renewals.redirect(route)
-            if again is not None:
-                return await self._whole(again, request, send, extra)
-            extra = [*extra, *await self._renewals.headers(route)]
+            if claims.renewal is not None:
+                again = None
+                if request.method != POST:  # a redirect would make it a GET
+                    again = await self._renewals.redirect(route, claims.renewal, claims.exp)
+                if again is not None:
+                    return await self._whole(again, request, send, extra)
+                extra = [*extra, *await self._renewals.headers(route, claims.renewal)]
         else:
             held = await self._authorizer.session(route, request.client)
         lease = held
@@ -156,8 +170,9 @@ class Media:
         if route.kind is Kind.SEGMENT:
             return await self.segments.serve(route, request, lease, receive, send, extra)
         if route.kind is Kind.DOWNLOAD:
-            return await self._downloads.serve(route, request, lease, receive, send, extra)
-        answer = await self._small(route, request, lease)
+            files = self._downloads[route.protection]
+            return await files.serve(route, request, lease, receive, send, extra)
+        answer = await self._small(route, request, lease, receive)
         self._activity.note(lease.sid)
         if answer.status == 200 and route.kind in SMALL:
             self._first_byte.goes(SMALL[route.kind], request.at)
@@ -167,10 +182,18 @@ class Media:
         await self._send(send, answer, extra, head=request.method == "HEAD")
         return answer.status
 
-    async def _small(self, route: Route, request: Request, lease: Lease) -> Answer:
+    async def _small(self, route: Route, request: Request, lease: Lease, receive: Receive) -> Answer:
         """What is answered whole: playlists, init segments, keys."""
+        if route.kind is Kind.LICENSE:
+            answer = await license.answer(self._library, route, lease, receive)
+            self._count("licenses", 1)
+            return answer
         if route.kind is Kind.KEY:
             return await key.answer(self._library, route, lease)
+        if route.kind is Kind.FILE_KEY:
+            return await key.file_answer(self._library, route, lease)
+        if route.kind is Kind.OFFLINE:
+            return await self._offline.answer(route, lease, receive)
         if route.kind is Kind.INIT:
             return await init.answer(self._library, self._node, route, request, lease)
         if route.kind is Kind.LEAVE:
@@ -208,7 +231,7 @@ def _refusal(exc: Exception, method: str) -> Answer:
         log.log(level, "%s %s: %s %s", problem.id, method, problem.code, problem.detail)
     answer = refusal(problem)
     if problem.code == "method_not_allowed":
-        answer.headers.append((b"allow", METHODS))
+        answer.headers.append((b"allow", POSTING if method in ASKING else METHODS))
     return answer
 
 

@@ -19,15 +19,15 @@ from edge.deliver.cors import Headers
 from edge.deliver.counters import Count, ignore
 from edge.deliver.device import cookies_in, device_cookie
 from edge.deliver.disposition import attachment
-from edge.deliver.headers import FILE_TYPE, PLAYLIST_TYPE, unstored
-from edge.deliver.path import Route
+from edge.deliver.headers import FILE_TYPE, MANIFEST_TYPE, PLAYLIST_TYPE, unstored
+from edge.deliver.path import DRM, UNASKED, Route
 from edge.deliver.patience import Patience
 from edge.deliver.renew import in_query, set_cookie
 from keys.leases import OpenedSession
 from keys.problems import Problem
 from keys.renewal import REDIRECT
+from origin.media.dash import MANIFEST
 
-PROTECTION: Final = "aes"
 ASKED_AT_ONCE: Final = 8  # of a crowd: keys then answers one after the other, and not all of them too late
 
 
@@ -42,7 +42,7 @@ class OpensSessions(Protocol):
 
 
 class Opening:
-    """Answers `main.m3u8`, or a download, under a link token."""
+    """Answers `main.m3u8`, `main.mpd`, or a download, under a link token."""
 
     def __init__(
         self,
@@ -70,12 +70,17 @@ class Opening:
         self._count = count
 
     async def answer(self, route: Route, request: Request) -> Answer:
-        """302 to the session's multivariant playlist. TooBusy, before any work, when nobody new is taken."""
+        """302 to the session's multivariant playlist or manifest, of the protection asked for.
+
+        TooBusy, before any work, when nobody new is taken.
+        """
         self._admit()
         await self._authorizer.link(route)
         if request.method == "HEAD":
-            return Answer(200, unstored(PLAYLIST_TYPE))
-        return await self._redirect(route, request, f"{PROTECTION}/main.m3u8")
+            return Answer(200, unstored(MANIFEST_TYPE if route.file == MANIFEST else PLAYLIST_TYPE))
+        opened = await self._opened(route, request)
+        protection = route.protection or (DRM if opened.drm else UNASKED[route.file])
+        return self._redirect(route, opened, f"{protection}/{route.file}")
 
     async def download(self, route: Route, request: Request) -> Answer:
         """302 to the same file under the session's token. The link was found to be one that may be opened."""
@@ -86,18 +91,18 @@ class Opening:
             ]
             return Answer(200, [*unstored(FILE_TYPE), *kept], length_known=False)
         renewal = (await self._authorizer.claims(route)).renewal
-        if renewal is None:
-            return await self._redirect(route, request, route.file)
         opened = await self._opened(route, request)
+        if renewal is None:
+            place = f"{route.protection}/{route.file}" if route.protection else route.file
+            return self._redirect(route, opened, place)
         token, bound = opened.session_token, self._bound(opened)
         if renewal.by == REDIRECT:
             return Answer(302, [(b"location", in_query(route, token)), *bound, *unstored()])
         carried = set_cookie(route, renewal, token, secure=self._secure)
         return Answer(302, [(b"location", route.path.encode("ascii")), *carried, *bound, *unstored()])
 
-    async def _redirect(self, route: Route, request: Request, place: str) -> Answer:
+    def _redirect(self, route: Route, opened: OpenedSession, place: str) -> Answer:
         """302 to a place of the asset under the session's token."""
-        opened = await self._opened(route, request)
         target = f"{route.path[:2]};{route.token_name}={opened.session_token}/{route.asset}/{place}"
         return Answer(302, [(b"location", target.encode("ascii")), *self._bound(opened), *unstored()])
 

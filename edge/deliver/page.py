@@ -1,8 +1,9 @@
-"""The player page at /watch/ and its files, from a fixed list read once at start.
+"""The pages at /watch/, player and download, and their files, from a fixed list read once at start.
 
 The link stays in the fragment, so it never reaches this server in a request for the page. Only names on
 the list are served: a request never becomes a file path. Content-Security-Policy is SECURITY H38, without
-a nonce: the page has no inline script.
+a nonce: no page has an inline script. It holds for the download page's service worker too, whose scope is
+/watch/saving/, where nothing is: 204 for whatever is asked for there.
 """
 
 import json
@@ -107,4 +108,12 @@ def routes(files: Mapping[str, PageFile], policy: str) -> list[BaseRoute]:
     async def to_folder(request: Request) -> Response:
         return RedirectResponse("/watch/", 308)
 
-    return [Route("/watch", to_folder), Route("/watch/{name:path}", serve)]
+    async def stay(request: Request) -> Response:
+        """A download's address that no worker answered: the browser stays on the page, which tries again."""
+        return Response(status_code=204, headers={"Cache-Control": "no-store"})
+
+    return [
+        Route("/watch", to_folder),
+        Route("/watch/saving/{download}", stay),
+        Route("/watch/{name:path}", serve),
+    ]

@@ -5,7 +5,8 @@ uses the Route made here; nobody parses the target again. The token is a path pa
 (RFC 9246 path style), under the RFC's name for it or the one in the settings; query style is taken on a link
 only. Names need no percent-encoding, so a `%` in a
 media path is never ours (SECURITY T5: encoded slashes, dots, NUL, overlong and odd forms all fall with it).
-Other query parameters, such as CMCD, are ignored. Pure.
+A link may name the protection its session is to begin with, `?protection=cbcs`. Other query parameters, such
+as CMCD, are ignored. Pure.
 """
 
 import enum
@@ -21,29 +22,41 @@ from keys.renewal import cookie_tokens
 
 TOKEN_NAME: Final = "URISigningPackage"  # noqa: S105 - the name of the attribute, not a token
 MAX_TARGET_BYTES: Final = 8192
-STREAM_PROTECTIONS: Final = ("aes",)  # what this release serves as streams
+WHOLE: Final = "aes"  # of the protections of streams, the one of whole segments
+COMMON: Final = ("cbcs", "cenc")  # Common Encryption: of samples
+# What a link opens that asks for none: all Clear Key decryptors know cenc, not all know cbcs (W3C EME §9.1).
+UNASKED: Final = {"main.m3u8": WHOLE, "main.mpd": "cenc"}
+DRM: Final = "drm"  # of samples too, with keys that a DRM provider knows: for all sessions the same
+STREAM_PROTECTIONS: Final = (WHOLE, *COMMON, DRM)
+FILE_PROTECTIONS: Final = ("ece",)  # of downloads, besides plain
 
 _MEDIA = re.compile(rb"/[vd](?![A-Za-z0-9_.~-])")  # /v, /v;…, /v/…, and odd forms such as /v%3b…; so /d
 _FIRST = re.compile(r"[vd];([A-Za-z0-9_]+)=(.*)", re.DOTALL)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,4096}(\.[A-Za-z0-9_-]{1,4096}){2}")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,=:@/-]*")  # RFC 3986 §3.3 pchar, less `%` and `;`
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
+_WANTED = re.compile(rb"(?:^|[&;])protection=([^&;]*)")
 
 
 class Kind(enum.Enum):
     """What a media path names."""
 
-    LINK = "link"  # a link opens here: main.m3u8 without a protection
+    LINK = "link"  # a link opens here: main.m3u8 or main.mpd without a protection
     MULTIVARIANT = "multivariant"
+    MANIFEST = "manifest"
     MEDIA = "media"
     INIT = "init"
     SEGMENT = "segment"
     KEY = "key"
+    LICENSE = "license"  # of Common Encryption: the keys of a session, by POST
     LEAVE = "leave"  # the player says that it stops
     DOWNLOAD = "download"  # a link opens here too: which it is, the token says
+    FILE_KEY = "file key"  # of a download that leaves encrypted
+    OFFLINE = "offline license"  # of such a one, by POST
 
 
-_Names = tuple[Kind, str, str, str, int]  # kind, asset, protection, rendition, number
+OF_COMMON: Final = (Kind.MANIFEST, Kind.LICENSE)
+_Names = tuple[Kind, str, str, str, int, str]  # kind, asset, protection, rendition, number, file
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +67,10 @@ class Route:
     path: str  # canonical: no token, no query
     token: str = field(repr=False)
     asset: str
-    protection: str = ""  # empty on a link and on a download
-    rendition: str = ""  # empty for links, multivariant playlists and downloads
+    protection: str = ""  # on a link the one it asks for, or empty; empty on a plain download
+    rendition: str = ""  # empty for links, multivariant playlists, manifests and downloads
     number: int = 0  # segment number, or key period
-    file: str = ""  # name of a download
+    file: str = ""  # name of a download, or of what a link opens
     token_name: str = TOKEN_NAME  # the attribute it stood in
     in_query: bool = False  # the token stood in the query: fine for a link, and for one that is renewed so
     in_cookie: bool = False  # the token came in a cookie: only a download's may, and one that is renewed so
@@ -91,12 +104,16 @@ def parse(raw_path: bytes, query: bytes = b"", cookies: bytes = b"", name: str =
     in_query = ";" not in first and not in_cookie
     path = f"/{first[0]}/" + "/".join(segments)
     if first[0] == "d":
-        asset, file = _download(segments)
-        return Route(Kind.DOWNLOAD, path, token, asset, "", "", 0, file, spelled, in_query, in_cookie)
-    kind, asset, protection, rendition, number = _read(segments)
+        kind, asset, protection, file = _download(segments)
+        return Route(kind, path, token, asset, protection, "", 0, file, spelled, in_query, in_cookie)
+    kind, asset, protection, rendition, number, file = _read(segments)
     if in_query and kind is not Kind.LINK:
         raise _refused("query style is for links")
-    return Route(kind, path, token, asset, protection, rendition, number, token_name=spelled)
+    if kind is Kind.LINK:
+        protection = _wanted(query)
+        if file == "main.mpd" and protection == WHOLE:
+            raise _refused("no manifest of that protection")
+    return Route(kind, path, token, asset, protection, rendition, number, file, spelled)
 
 
 def check_target(raw_path: bytes) -> None:
@@ -125,6 +142,17 @@ def _tokens(first: str, query: bytes, names: tuple[str, ...]) -> list[tuple[str,
     return [(in_path[1], in_path[2]), *in_query] if in_path else in_query
 
 
+def _wanted(query: bytes) -> str:
+    """The protection a link asks for; empty when it leaves that to us."""
+    found = _WANTED.findall(query)
+    if not found:
+        return ""
+    name: str = found[0].decode("latin-1")
+    if len(found) > 1 or name not in STREAM_PROTECTIONS:
+        raise _refused("not one protection of streams")
+    return name
+
+
 def _segments(rest: str) -> list[str]:
     if not _PLAIN_PATH.fullmatch(rest):
         raise _odd("a character that needs no place in a media path")
@@ -137,31 +165,44 @@ def _segments(rest: str) -> list[str]:
 def _read(segments: list[str]) -> _Names:
     try:
         match segments:
-            case [asset, "main.m3u8"]:
-                return Kind.LINK, asset_id(asset), "", "", 0
+            case [asset, file] if file in UNASKED:
+                return Kind.LINK, asset_id(asset), "", "", 0, file
             case [asset, protection, *tail] if protection in STREAM_PROTECTIONS:
                 kind, rendition, number = _inside(tail)
-                return kind, asset_id(asset), protection, rendition, number
+                if kind in OF_COMMON and protection == WHOLE:
+                    raise _refused(f"no {kind.value} of that protection")
+                return kind, asset_id(asset), protection, rendition, number, ""
     except Problem as problem:
         raise _refused(problem.detail) from None
     raise _refused("no such route")
 
 
-def _download(segments: list[str]) -> tuple[str, str]:
-    if len(segments) != 2:
-        raise _refused("no such route")
+def _download(segments: list[str]) -> tuple[Kind, str, str, str]:
     try:
-        return asset_id(segments[0]), file_name(segments[1])
+        match segments:
+            case [asset, file]:
+                return Kind.DOWNLOAD, asset_id(asset), "", file_name(file)
+            case [asset, protection, file] if protection in FILE_PROTECTIONS:
+                return Kind.DOWNLOAD, asset_id(asset), protection, file_name(file)
+            case [asset, protection, file, "key"] if protection in FILE_PROTECTIONS:
+                return Kind.FILE_KEY, asset_id(asset), protection, file_name(file)
+            case [asset, protection, file, "license"] if protection in FILE_PROTECTIONS:
+                return Kind.OFFLINE, asset_id(asset), protection, file_name(file)
     except Problem as problem:
         raise _refused(problem.detail) from None
+    raise _refused("no such route")
 
 
 def _inside(tail: list[str]) -> tuple[Kind, str, int]:
     match tail:
         case ["main.m3u8"]:
             return Kind.MULTIVARIANT, "", 0
+        case ["main.mpd"]:
+            return Kind.MANIFEST, "", 0
         case ["leave"]:
             return Kind.LEAVE, "", 0
+        case ["license"]:
+            return Kind.LICENSE, "", 0
         case [rendition, "index.m3u8"]:
             return Kind.MEDIA, rendition_id(rendition), 0
         case [rendition, "init.mp4"]:

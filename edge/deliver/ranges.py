@@ -102,11 +102,11 @@ def _date(header: bytes | None) -> int | None:
 
 
 def _parts(header: bytes, length: int) -> Parts:
-    specs = _parse(header)
-    if specs is None or (not length and all(first is None and last for first, last in specs)):
+    asked = specs(header)
+    if asked is None or (not length and all(first is None and last for first, last in asked)):
         return Parts(200, ((0, length),))  # of nothing, the last n bytes are all of it
     spans: list[tuple[int, int]] = []
-    for first, last in specs:
+    for first, last in asked:
         span = _span(first, last, length)
         if span is not None:
             _add(spans, span)
@@ -125,8 +125,8 @@ def _add(spans: list[tuple[int, int]], new: tuple[int, int]) -> None:
         del spans[at]
 
 
-def _parse(header: bytes) -> list[tuple[int | None, int | None]] | None:
-    """(first, last) pairs; first None for a suffix. None when the header is to be ignored."""
+def specs(header: bytes) -> list[tuple[int | None, int | None]] | None:
+    """What a Range asks for: (first, last) pairs; first None for a suffix. None when it is to be ignored."""
     if len(header) > MAX_RANGE_BYTES:
         return None
     unit, equals, rest = header.decode("latin-1").partition("=")

@@ -56,19 +56,16 @@ class Renewals:
         self._now = now
         self._count = count
 
-    async def headers(self, route: Route) -> Headers:
+    async def headers(self, route: Route, renewal: Renewal) -> Headers:
         """What an answer to an allowed request carries so that the next one is allowed too."""
-        claims = await self._authorizer.claims(route)
-        if claims.renewal is None or claims.renewal.by != COOKIE:
+        if renewal.by != COOKIE:
             return []
         token = await self._next(route)
-        return [] if token is None else set_cookie(route, claims.renewal, token, secure=self._secure)
+        return [] if token is None else set_cookie(route, renewal, token, secure=self._secure)
 
-    async def redirect(self, route: Route) -> Answer | None:
-        """302 to the same file with the next token, when one is due."""
-        claims = await self._authorizer.claims(route)
-        renewal = claims.renewal
-        if renewal is None or renewal.by != REDIRECT or not renewal.is_due(claims.exp, self._now()):
+    async def redirect(self, route: Route, renewal: Renewal, expires: int) -> Answer | None:
+        """302 to the same file with the next token, when one is due of a token that ends then."""
+        if renewal.by != REDIRECT or not renewal.is_due(expires, self._now()):
             return None
         token = await self._next(route)
         return None if token is None else Answer(302, [(b"location", in_query(route, token)), *unstored()])

@@ -1,5 +1,8 @@
 """Segments, the hot path: held for the pace, taken from the cache slice by slice, encrypted, sent.
 
+What they are encrypted as is the route's protection: `aes` the whole, the others its samples, by the
+segment's protection map, which is read before anybody waits, as the length of the answer hangs on it.
+
 Raw ASGI. The entity tag is strong although the bytes are per session, because encryption is deterministic
 for (session, object) (SECURITY H12); it is made of the object's identity, which names its content for
 good (K1: objects are write-once in a generation).
@@ -18,16 +21,20 @@ from starlette.types import Message, Receive, Send
 from edge.deliver import ranges
 from edge.deliver.answer import Request
 from edge.deliver.body import Body
-from edge.deliver.cipher import BufferPool, cipher_length, encrypted
+from edge.deliver.cipher import BufferPool
+from edge.deliver.common_encryption import ProtectedForm
 from edge.deliver.cors import Headers
 from edge.deliver.course import Courses
 from edge.deliver.first_byte import SEGMENT
 from edge.deliver.headers import SEGMENT_TYPE, cache_status, private, segment_age
-from edge.deliver.hold import DRIP_EVERY_S, HOLD_S, LEAD_BYTES, Client, Gone, drip_size, watched
+from edge.deliver.hold import DRIP_EVERY_S, HOLD_S, LEAD_BYTES, Client, Gone, drip_size
 from edge.deliver.key import period_of, segment_key
+from edge.deliver.maps import Maps
 from edge.deliver.needs import Grant, Opened, PaceGate
-from edge.deliver.path import Route
+from edge.deliver.path import WHOLE, Route
 from edge.deliver.playlist import rendition_of
+from edge.deliver.samples import sample_key, samples_of
+from edge.deliver.segment_forms import Form, WholeForm
 from edge.deliver.serving import Serving
 from keys.derive import enc, etag_key
 from keys.leases import Lease
@@ -35,7 +42,6 @@ from keys.names import b64url
 from keys.pace import AHEAD
 from keys.problems import Problem
 from origin.media.asset import Rendition, segment_object
-from origin.media.seal import slice_count
 
 ETAG_LENGTH: Final = 22  # characters of base64url: 132 bits
 
@@ -47,7 +53,7 @@ class Plan:
     lease: Lease
     rendition: Rendition
     number: int
-    key: bytes = field(repr=False)
+    form: Form = field(repr=False)
     etag: str
     part: ranges.Part
     watched: bool  # whether its seconds are seconds watched: of video, or of audio where there is no video
@@ -60,7 +66,7 @@ class Plan:
     @property
     def length(self) -> int:
         """Bytes of the whole encrypted segment."""
-        return cipher_length(self.plain_length)
+        return self.form.length
 
 
 def entity_tag(lease: Lease, rendition: str, name: str, length: int, protection: str) -> str:
@@ -90,6 +96,7 @@ class Segments:
         self._hold_s = hold_s
         self._drip_every_s = drip_every_s
         self._pool = BufferPool()
+        self._maps = Maps(serving.library)
         self._courses = Courses()
 
     async def serve(
@@ -104,7 +111,7 @@ class Segments:
             await self._without_body(plan, send, extra)
             return plan.part.status
         try:
-            with watched(receive) as client:
+            with Client(receive) as client:
                 await self._with_body(plan, request.at, client, send, extra)
         except Gone:
             self._serving.count("segments_left", 1)
@@ -118,10 +125,16 @@ class Segments:
             raise Problem("forbidden", detail=f"no segment {number} in {rendition.id}")
         size = rendition.sizes[number]
         etag = entity_tag(lease, rendition.id, segment_object(number), size, route.protection)
-        part = ranges.choose(request.method, request.headers, etag, cipher_length(size))
-        key = segment_key(lease, rendition, route.protection, period_of(descriptor, number))
+        form: Form
+        if route.protection == WHOLE:
+            form = WholeForm(size, number, segment_key(lease, rendition, period_of(descriptor, number)))
+        else:
+            samples = samples_of(descriptor, rendition.track, route.protection)
+            key = sample_key(lease, rendition.track, route.protection, samples)
+            form = ProtectedForm(await self._maps.get(lease, rendition, number, samples), key)
+        part = ranges.choose(request.method, request.headers, etag, form.length)
         watched = rendition.track == "video" or not any(r.track == "video" for r in descriptor.renditions)
-        return Plan(lease, rendition, number, key, etag, part, watched)
+        return Plan(lease, rendition, number, form, etag, part, watched)
 
     async def _without_body(self, plan: Plan, send: Send, extra: Headers) -> None:
         """HEAD, 304, 412 and 416: nothing is fetched, nothing is paced."""
@@ -137,7 +150,7 @@ class Segments:
                 client.watch()
             body = Body(send, client, plan.part.stop - plan.part.start, self._serving.count)
             try:
-                with body.broken_by_errors():
+                with body:
                     async with aclosing(self._pieces(plan, opened, client, granted)) as pieces:
                         first = await anext(pieces)
                         self._serving.first_byte.goes(SEGMENT[opened.source], asked, client.held_s)
@@ -187,7 +200,6 @@ class Segments:
 
     async def _open(self, plan: Plan) -> Opened:
         lease, part = plan.lease, plan.part
-        slices = min(slice_count(plan.plain_length), slice_count(part.stop))  # CBC: all before the range too
         opened = await self._serving.library.open(
             lease.tenant,
             lease.asset,
@@ -195,7 +207,7 @@ class Segments:
             plan.rendition.id,
             segment_object(plan.number),
             lease.sk,
-            wanted=range(slices),
+            wanted=plan.form.slices(part.start, part.stop),
         )
         if opened.length != plan.plain_length:
             opened.close()
@@ -214,10 +226,7 @@ class Segments:
             self._ask_again(plan, client)
             return plain
 
-        return encrypted(
-            plan.key,
-            plan.number,
-            opened.length,
+        return plan.form.pieces(
             slice_at,
             self._pool,
             self._serving.turns,

@@ -73,6 +73,8 @@ class Rules:
     store_posts: bool = True  # answers to POST that say they are what GET gives (RFC 9110 §9.3.3)
     never_stored: frozenset[int] = frozenset()  # statuses
     body_most: int | None = None  # bytes; longer bodies are not stored
+    varies: tuple[bytes, ...] = ()  # request fields that select an answer though no Vary names them
+    slices: bool = True  # large bodies are asked for and kept in slices (`edge.http.partial`)
     language_order: bool = False  # the order in Accept-Language counts (RFC 9110 §12.5.4: it does not)
     language_select: bool = True  # what is in the language asked for first is what was asked for
     hidden: frozenset[bytes] = frozenset({b"surrogate-key", b"cache-tag"})  # read here, not passed to clients

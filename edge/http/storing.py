@@ -92,7 +92,8 @@ def _refusal(
         return NotStored("no freshness")
     if vary.names(fields) is None:
         return NotStored("vary *")
-    length = content_length(fields)
+    span = held_span(fields) if status == 206 else None
+    length = content_length(fields) if span is None else span[2]
     if rules.body_most is not None and length is not None and length > rules.body_most:
         return NotStored("too long")
     return None

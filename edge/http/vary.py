@@ -27,7 +27,9 @@ def names(fields: Fields) -> tuple[bytes, ...] | None:
 
 
 def variant(nominated: tuple[bytes, ...], request: Fields, rules: Rules) -> Variant:
-    """What the request says in the nominated fields."""
+    """What the request says in the nominated fields, and in those the rules always select by."""
+    if rules.varies:
+        nominated = tuple(sorted({*nominated, *rules.varies}))
     return tuple((name, normalised(name, request, rules)) for name in nominated)
 
 

@@ -90,19 +90,19 @@ export function attachControls(stage, video, { chooseQuality }) {
 
   return {
     ready() { awake(); draw(); },
-    qualities(hls) {
+    qualities({ levels }) {
       const list = $("quality");
       list.replaceChildren(new Option("Auto", "-1"));
-      const order = hls.levels.map((level, number) => ({ level, number })).sort((a, b) => b.level.bitrate - a.level.bitrate);
+      const order = levels.map((level, number) => ({ level, number })).sort((a, b) => b.level.bitrate - a.level.bitrate);
       for (const { level, number } of order) {
         list.append(new Option(level.height ? `${level.height}p` : `${Math.round(level.bitrate / 1000)} kbit/s`, String(number)));
       }
     },
-    quality(hls) {
-      const now = hls.levels[hls.currentLevel];
+    quality({ levels, current, automatic }) {
+      const now = levels[current];
       const auto = $("quality").options[0];
-      auto.textContent = hls.autoLevelEnabled && now?.height ? `Auto (${now.height}p)` : "Auto";
-      $("quality").value = hls.autoLevelEnabled ? "-1" : String(hls.currentLevel);
+      auto.textContent = automatic && now?.height ? `Auto (${now.height}p)` : "Auto";
+      $("quality").value = automatic ? "-1" : String(current);
     },
   };
 }

@@ -3,6 +3,7 @@
 import { inWords } from "./session.js";
 
 const $ = (id) => document.getElementById(id);
+const NAMES = { aes: "AES-128", cbcs: "Clear Key, cbcs", cenc: "Clear Key, cenc" };
 const PLACES = ["l1", "l2", "origin"];
 const megabytes = (n) => `${(n / 1e6).toFixed(n < 1e7 ? 1 : 0)} MB`;
 
@@ -53,16 +54,19 @@ export function createDetails(video) {
       end = null;
       for (const place of PLACES) bytes[place] = 0;
     },
-    loaded({ networkDetails, frag }) {
-      const place = placeOf(networkDetails?.getResponseHeader?.("Cache-Status"));
-      if (place) bytes[place] += frag.stats.total || frag.stats.loaded;
+    loaded(status, size) {
+      const place = placeOf(status);
+      if (place) bytes[place] += size;
     },
-    playing(hls, frag) {
-      const level = hls.levels[frag.type === "main" ? frag.level : hls.currentLevel];
+    playing(level, period) {
       if (level?.height) $("d-quality").textContent = `${level.height}p, ${(level.bitrate / 1e6).toFixed(1)} Mbit/s`;
       else if (level) $("d-quality").textContent = `Audio, ${Math.round(level.bitrate / 1000)} kbit/s`;
-      const period = /key\/(\d+)/.exec(frag.decryptdata?.uri || "")?.[1];
       $("d-period").textContent = period === undefined ? "–" : `${Number(period) + 1}`;
+    },
+    // Offers the protections this browser can play; the one that plays is chosen.
+    protections(names, now) {
+      $("protection").replaceChildren(...names.map((name) => new Option(NAMES[name] || name, name, false, name === now)));
+      $("protection").disabled = names.length < 2;
     },
   };
 }

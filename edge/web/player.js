@@ -1,21 +1,29 @@
 // The player page: plays the signed link that stands in the fragment, so that it is never sent to a server by the
-// browser's address bar, and says in a sentence why something was refused. Controls are in controls.js, what the
-// details panel shows in details.js, the sentences in refusals.js.
+// browser's address bar, and says in a sentence why something was refused. Players are in with-hls.js (segments encrypted
+// whole) and with-shaka.js (Common Encryption), controls in controls.js, what the details panel shows in details.js, the
+// sentences in refusals.js.
+//
+//   #<link>                        what every browser plays: segments encrypted whole
+//   #protection=cenc&<link>        that protection, where the film has it and the browser can; else as above
 
 import { attachControls } from "./controls.js";
 import { createDetails } from "./details.js";
-import { codeIn, refusalOf, sentenceFor } from "./refusals.js";
+import { linkOf, targetOf } from "./link.js";
+import { codeIn, sentenceFor } from "./refusals.js";
 import { leave, sessionEnd } from "./session.js";
+import { canPlayHls, playWithHls } from "./with-hls.js";
+import { canPlayCommon, playWithShaka, readManifest } from "./with-shaka.js";
 
 const $ = (id) => document.getElementById(id);
 const video = $("video");
 const stage = $("stage");
 const details = createDetails(video);
 const BUFFER_S = 30; // few keys in hand at a time, and little thrown away on a seek
+const WHOLE = "aes";
 
-let hls = null;
-let session = null; // URL of the session's playlist
-let troubles = 0;
+let player = null;
+let session = null; // URL of the session's playlist or manifest
+let turn = 0; // which opening this is: what an earlier one still waits for counts no more
 
 function show(part) {
   for (const id of ["spinner", "big", "refusal", "ask"]) $(id).hidden = id !== part;
@@ -24,7 +32,8 @@ function show(part) {
 
 function refuse(code) {
   const { sentence, hint, again } = sentenceFor(code);
-  stop();
+  turn += 1;
+  void stop();
   session = null;
   stage.dataset.state = "refused";
   [stage.dataset.code, stage.dataset.limit = ""] = code.split(":");
@@ -35,75 +44,76 @@ function refuse(code) {
   show("refusal");
 }
 
-function stop() {
-  if (hls) hls.destroy();
-  hls = null;
+async function stop() {
+  const old = player;
+  player = null;
   video.pause();
-  video.removeAttribute("src");
   details.stop();
+  await old?.destroy();
+  if (!player) video.removeAttribute("src");
 }
 
-function linkOf(fragment) {
-  const text = fragment.replace(/^#/, "");
-  if (!text) return null;
-  try {
-    const whole = /^https?%3a/i.test(text) ? decodeURIComponent(text) : text;
-    const url = new URL(whole.replace(/%3B(\w+)%3D/i, ";$1="), location.origin); // mailers escape both
-    return url.protocol === "http:" || url.protocol === "https:" ? url.href : null;
-  } catch {
-    return null;
-  }
+// The link in a fragment, and the protection asked for.
+function asked(fragment) {
+  const [, protection = "", text] = /^#?(?:protection=(\w+)&)?(.*)$/s.exec(fragment);
+  const link = linkOf(text);
+  return link ? { link, protection } : {};
 }
 
-function playWithHls(link) {
-  hls = new Hls({
-    maxBufferLength: BUFFER_S,
-    maxMaxBufferLength: BUFFER_S,
-    backBufferLength: 30,
-    capLevelToPlayerSize: false,
-    // A segment may be held back while the pace of watching is kept, for up to 8 s before its first byte.
-    fragLoadPolicy: { default: { maxTimeToFirstByteMs: 12000, maxLoadTimeMs: 120000,
-      timeoutRetry: { maxNumRetry: 4, retryDelayMs: 0, maxRetryDelayMs: 0 },
-      errorRetry: { maxNumRetry: 6, retryDelayMs: 1000, maxRetryDelayMs: 8000, shouldRetry: worthRetrying } } },
-    keyLoadPolicy: { default: { maxTimeToFirstByteMs: 8000, maxLoadTimeMs: 20000,
-      timeoutRetry: { maxNumRetry: 3, retryDelayMs: 1000, maxRetryDelayMs: 8000 },
-      errorRetry: { maxNumRetry: 6, retryDelayMs: 1000, maxRetryDelayMs: 8000, shouldRetry: worthRetrying } } },
-  });
-  hls.on(Hls.Events.MANIFEST_LOADED, (_, data) => opened(data));
-  hls.on(Hls.Events.MANIFEST_PARSED, () => { controls.qualities(hls); start(); });
-  hls.on(Hls.Events.LEVEL_SWITCHED, () => controls.quality(hls));
-  hls.on(Hls.Events.FRAG_LOADED, (_, data) => { troubles = 0; details.loaded(data); });
-  hls.on(Hls.Events.FRAG_CHANGED, (_, data) => details.playing(hls, data.frag));
-  hls.on(Hls.Events.ERROR, (_, data) => failed(data));
-  hls.loadSource(link);
-  hls.attachMedia(video);
+// What a player tells, as long as its turn lasts.
+function listening() {
+  const mine = turn;
+  const heard = (act) => (...told) => { if (mine === turn) act(...told); };
+  return {
+    opened: heard(opened),
+    ready: heard(() => { controls.qualities(player); void start(); }),
+    switched: heard(() => { if (player) controls.quality(player); }),
+    loaded: heard(details.loaded),
+    playing: heard(details.playing),
+    failed: heard(refuse),
+  };
 }
 
-// 403 means stop, whatever is asked again; trouble (5xx, a broken line) is worth another try.
-function worthRetrying(config, count, isTimeout, response) {
-  if (count >= config.maxNumRetry) return false;
-  return isTimeout || !response || response.code === 0 || response.code >= 500;
-}
-
-function opened(data) {
-  session = data.networkDetails?.responseURL || data.url;
-  const end = sessionEnd(session);
-  const title = data.sessionData?.["com.apple.hls.title"]?.VALUE;
+function opened({ url, title, protections }) {
+  const now = protectionOf(url);
+  session = url;
+  if (now === "drm") { goAway(); refuse("drm"); return; }
   if (title) { $("title").textContent = title; document.title = `${title} · Sluice`; }
-  details.start(end);
+  details.start(sessionEnd(url));
+  const can = (name) => name === now || (name === WHOLE ? canPlayHls() : canPlayCommon());
+  details.protections(protections.filter(can), now);
 }
 
-function failed(data) {
-  const code = refusalOf(data);
-  if (code) { refuse(code); return; }
-  if (!data.fatal) return;
-  if (data.type === Hls.ErrorTypes.MEDIA_ERROR && troubles++ < 3) { hls.recoverMediaError(); return; }
-  if (data.type === Hls.ErrorTypes.NETWORK_ERROR) {
-    const status = data.response?.code || 0; // 400 and 404: a link that was cut or altered on its way
-    refuse(status >= 500 ? "unavailable" : status ? "forbidden" : "unreachable");
-    return;
+const protectionOf = (url) => new URL(url).pathname.split("/").at(-2);
+
+function playWhole(link, startAt = 0) {
+  if (canPlayHls()) player = playWithHls(video, link, BUFFER_S, startAt, listening());
+  else if (video.canPlayType("application/vnd.apple.mpegurl")) void playNatively(link);
+  else refuse("unsupported");
+}
+
+// Common Encryption. The manifest is read here first: its address is the session's, beside which the license lies.
+// A film that has it not plays `otherwise`.
+async function playCommon(link, { startAt = 0, otherwise = "" }) {
+  const mine = turn;
+  try {
+    const answer = await fetch(link);
+    const body = await answer.text();
+    if (mine !== turn) return;
+    const code = answer.ok ? "" : codeOfBody(body);
+    if (code === "not_offered" && otherwise) { playWhole(otherwise); return; }
+    if (code) { refuse(code); return; }
+    opened({ url: answer.url, ...readManifest(body) });
+    const made = await playWithShaka(video, answer.url, BUFFER_S, startAt, listening());
+    if (mine === turn) player = made;
+    else void made.destroy();
+  } catch {
+    if (mine === turn) refuse("unreachable");
   }
-  refuse("media");
+}
+
+function codeOfBody(text) {
+  try { return codeIn(JSON.parse(text)); } catch { return "unknown"; }
 }
 
 // Safari on phones has no Media Source Extensions: it plays the link itself. A look at the link first finds out why
@@ -116,7 +126,7 @@ async function playNatively(link) {
     details.start(sessionEnd(session));
     video.src = answer.url;
     video.addEventListener("error", () => refuse("media"), { once: true });
-    start();
+    void start();
   } catch {
     refuse("unreachable");
   }
@@ -139,32 +149,62 @@ async function start() {
   }
 }
 
-function open() {
-  goAway();
-  stop();
-  delete stage.dataset.code;
-  stage.dataset.state = "loading";
-  const link = linkOf(location.hash);
-  if (!link) { stage.dataset.state = "idle"; show("ask"); $("link").focus(); return; }
-  show("spinner");
-  if (typeof Hls !== "undefined" && Hls.isSupported()) playWithHls(link);
-  else if (video.canPlayType("application/vnd.apple.mpegurl")) playNatively(link);
-  else refuse("unsupported");
+// The manifest a link opens instead of its playlist, under that protection.
+function manifestOf(link, protection) {
+  const url = new URL(link);
+  url.pathname = url.pathname.replace(/main\.m3u8$/, "main.mpd");
+  url.searchParams.set("protection", protection);
+  return url.href;
 }
 
-const controls = attachControls(stage, video, { chooseQuality: (level) => { if (hls) hls.nextLevel = level; } });
+async function open() {
+  const mine = ++turn;
+  goAway();
+  delete stage.dataset.code;
+  stage.dataset.state = "loading";
+  const { link, protection } = asked(location.hash);
+  if (link && targetOf(link).kind !== "stream") { location.replace(`download.html#${link}`); return; }
+  if (link) show("spinner");
+  const common = link && protection && protection !== WHOLE && canPlayCommon();
+  await stop();
+  if (mine !== turn) return;
+  if (!link) { stage.dataset.state = "idle"; show("ask"); $("link").focus(); return; }
+  if (common) await playCommon(manifestOf(link, protection), { otherwise: link });
+  else playWhole(link);
+}
+
+// Another protection of the same session, from the same moment on. The address says so too, for when it is loaded again.
+async function chooseProtection(name) {
+  if (!session || name === protectionOf(session)) return;
+  const mine = ++turn;
+  const at = video.currentTime;
+  const { link } = asked(location.hash);
+  history.replaceState(null, "", name === WHOLE ? `#${link}` : `#protection=${name}&${link}`);
+  show("spinner");
+  await stop();
+  if (mine !== turn) return;
+  if (name === WHOLE) playWhole(new URL(`../${name}/main.m3u8`, session).href, at);
+  else await playCommon(new URL(`../${name}/main.mpd`, session).href, { startAt: at });
+}
+
+const controls = attachControls(stage, video, { chooseQuality: (level) => player?.choose(level) });
 
 video.addEventListener("playing", () => { stage.dataset.state = "playing"; show(null); });
 video.addEventListener("pause", () => { if (stage.dataset.state === "playing") stage.dataset.state = "paused"; });
-video.addEventListener("waiting", () => { if (hls || video.src) show("spinner"); });
+video.addEventListener("waiting", () => { if (player || video.src) show("spinner"); });
 video.addEventListener("canplay", () => { if (!video.paused) show(null); });
 video.addEventListener("ended", () => { stage.dataset.state = "ended"; show("big"); });
 $("big").addEventListener("click", () => video.play());
 $("again").addEventListener("click", open);
+$("protection").addEventListener("change", () => chooseProtection($("protection").value));
 $("ask").addEventListener("submit", (event) => { event.preventDefault(); location.hash = $("link").value.trim(); });
 window.addEventListener("hashchange", open);
 window.addEventListener("pagehide", goAway);
 window.addEventListener("pageshow", (event) => { if (event.persisted) open(); });
 
-window.sluice = { get hls() { return hls; }, get bytes() { return details.bytes; } };
+window.sluice = {
+  get hls() { return player?.hls; },
+  get shaka() { return player?.shaka; },
+  get bytes() { return details.bytes; },
+};
 open();

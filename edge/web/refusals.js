@@ -15,8 +15,15 @@ const SENTENCES = {
   forbidden: ["This link does not open anything here.", "It may be cut off or altered. Copy it once more, whole.", false],
   unavailable: ["The server is busy or being repaired.", "Your link is fine. Try again in a moment.", true],
   unreachable: ["The server cannot be reached.", "Check your connection, then try again.", true],
+  protection: ["This browser cannot decrypt the film.", "Use a current Chrome, Edge or Firefox, or the film's ordinary link.", true],
+  drm: ["This film plays on its publisher's own page.", "Its keys come from a DRM provider, whom this page does not know.", false],
+  not_offered: ["This film does not have the protection asked for.", "Open its ordinary link.", false],
   media: ["This browser could not play the film.", "Try another browser, or update this one.", true],
   unsupported: ["This browser cannot play streams.", "Use a current Firefox, Chrome, Edge or Safari.", false],
+  saving: ["This browser cannot decrypt a download here.", "Open the link by https, in a current browser and no private window, or use “sluice fetch” with it.", true],
+  changed: ["What came is not the file: it was changed or cut on its way.", "Nothing was kept. Try again; if it stays so, tell the site that gave you the link.", true],
+  unbegun: ["The browser did not begin the download.", "Try again. If it stays so, see whether the browser lets this site save files, or use “sluice fetch” with the link.", true],
+  stopped: ["The browser stopped the download.", "Nothing was kept. Keep this page open until it is done.", true],
   unknown: ["The film was refused.", "Ask the site that gave you the link.", true],
 };
 

@@ -5,11 +5,13 @@ keep holds only what its readers have not taken yet, and comes no faster than th
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 from typing import Final
 
 from edge.zone.upstream import BrokenOff
 
+BEGIN_S: Final = 1.0  # from a head to who reads the body behind it
 AHEAD_BYTES: Final = 1 << 20  # of a body that is not kept, what waits for its slowest reader
 
 
@@ -20,16 +22,38 @@ class Body:
         self.size = 0  # bytes that came so far
         self.done = False
         self.kept = True
-        self._failed = False
+        self._failed: Exception | None = None
         self._pieces: list[bytes] = []
         self._first = 0  # where the first piece held begins
         self._readers: dict[object, int] = {}  # how far each has come
+        self._begun = False  # somebody reads it, or did
         self._changed = asyncio.Event()
+
+    @classmethod
+    def of(cls, data: bytes) -> "Body":
+        """One that is there."""
+        body = cls()
+        body._pieces, body.size, body.done = [data] if data else [], len(data), True
+        return body
 
     @property
     def readers(self) -> int:
         """How many read it now."""
         return len(self._readers)
+
+    def whole(self, most: int) -> tuple[bytes, ...] | None:
+        """All of it; None while it comes, when it is not kept, and when it is longer than that."""
+        if not self.done or not self.kept or self._failed or self.size > most:
+            return None
+        return tuple(self._pieces)
+
+    async def left(self) -> bool:
+        """Whether nobody reads it any more. Who it was asked for has a moment to begin."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BEGIN_S):
+                while not self._begun:
+                    await self._changed.wait()
+        return not self._readers
 
     async def add(self, piece: bytes) -> None:
         """More of it. Waits for readers when it is not kept."""
@@ -53,10 +77,23 @@ class Body:
         self.done = True
         self._tell()
 
-    def fail(self) -> None:
-        """The rest will not come."""
-        self._failed = True
+    def fail(self, error: Exception | None = None) -> None:
+        """The rest will not come; why is raised for who reads on, BrokenOff by itself."""
+        self._failed = error or BrokenOff("the origin broke off")
         self._tell()
+
+    async def reach(self, at: int) -> None:
+        """Waits until byte `at` came. What `fail` was told."""
+        while self.size <= at and not self.done:
+            if self._failed is not None:
+                raise self._failed
+            await self._changed.wait()
+
+    async def finished(self, most: int) -> bool:
+        """Waits until no more comes, or it is longer than that; whether it is whole."""
+        while not self.done and self._failed is None and self.size <= most:
+            await self._changed.wait()
+        return self.done
 
     def drop(self) -> None:
         """It is too long to be kept; nobody begins to read it from now on."""
@@ -71,6 +108,9 @@ class Body:
     def enter(self, reading: object, at: int) -> None:
         """One more reads it."""
         self._readers[reading] = at
+        if not self._begun:
+            self._begun = True
+            self._tell()
 
     def leave(self, reading: object) -> None:
         """One less."""
@@ -87,8 +127,8 @@ class Body:
                 self._readers[reading] = at
                 if not self.kept:
                     self._tell()
-            elif self._failed:
-                raise BrokenOff("the origin broke off")
+            elif self._failed is not None:
+                raise self._failed
             elif self.done:
                 return
             else:
@@ -117,9 +157,14 @@ class Reading:
         self._body, self._start, self._stop = body, start, stop
         body.enter(self, start)
 
+    begun = complete = True  # as of bodies in slices (`sliced_reading`)
+
     def close(self) -> None:
         """Reads no more."""
         self._body.leave(self)
+
+    async def ready(self) -> None:
+        """It may begin: what is missing of it will come by itself."""
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The bytes, as they come. BrokenOff."""

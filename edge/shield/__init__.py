@@ -1,0 +1,1 @@
+"""A tier between edges and the origin: sealed slices, fetched once for all edges behind it."""
