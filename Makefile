@@ -1,8 +1,9 @@
 # make demo    everything on this machine: a sample film, links to play it, the admin page
 # make proof   puts the whole to the proof: plays, rips, kills, and says what holds
-# make test    all tests            make check   format, lint, types, tests
+# make test    all tests but the long ones    make check   format, lint, types, all tests
 # make soak    the faults in full size, seeking for a minute, and whether anything grows in MINUTES=10 of playing
 # make bench   what it costs beside a bare server; writes deploy/bench/RESULTS.md
+# make cache-tests    the http-tests cache suite against a plain edge; what it finds is in docs/zones.md
 # make setup   only the set-up, which every target does by itself; the command is then .venv/bin/sluice
 .PHONY: setup demo test check bench lock
 .DEFAULT_GOAL := setup
@@ -27,13 +28,17 @@ proof: setup
 tests = $(py) -m pytest -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
 
 test: setup-dev
-	$(tests) $(ARGS)
+	$(tests) -m 'not soak and not heavy' $(ARGS)
 
 check: setup-dev
 	$(py) -m ruff format --check .
 	$(py) -m ruff check .
 	$(py) -m mypy
 	$(tests)
+
+.PHONY: cache-tests
+cache-tests: setup-dev
+	@$(py) -m tests.conformance.cache_suite
 
 # The faults in full size; with fewer MINUTES in a part of it.
 .PHONY: soak

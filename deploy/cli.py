@@ -27,11 +27,14 @@ COMMANDS: Final = {
     "origin": "start",
     "edge": "start",
     "admin": "start",
+    "shield": "start",
     "restart": "restart",
     "add": "media",
     "link": "links",
+    "drm": "drm",
     "limit": "limit",
     "nodes": "nodes",
+    "purge": "purge",
     "revoke": "revoke",
     "rotate": "rotate",
     "sessions": "links",
@@ -41,6 +44,7 @@ COMMANDS: Final = {
     "fetch": "fetch",
     "settings": "show",
     "metrics": "show",
+    "zones": "zones",
     "demo": "demo",
 }
 
@@ -63,9 +67,9 @@ class Commands(click.Group):
 def sluice() -> None:
     """Sluice: an edge cache for video that encrypts every stream with keys of its own.
 
-    `sluice demo` shows everything on this machine. `sluice up` runs it; `add`, `link`, `revoke`, `sessions`,
-    `rotate`, `stats`, `assets`, `limit`, `nodes` and `rm` then speak to what runs in the data directory
-    (--data or SLUICE_DATA). `fetch` downloads what a link offers, from anywhere.
+    `sluice demo` shows everything on this machine. `sluice up` runs it; `add`, `link`, `revoke`, `purge`,
+    `sessions`, `rotate`, `stats`, `assets`, `limit`, `drm`, `nodes` and `rm` then speak to what runs in the
+    data directory (--data or SLUICE_DATA). `fetch` downloads what a link offers, from anywhere.
     """
 
 

@@ -51,7 +51,10 @@ class Counters:
         prefix: str,
         gauges: Mapping[str, Gauge] | None = None,
         histograms: Mapping[str, Histogram] | None = None,
+        beside: Callable[[], Iterable[Metric]] = tuple,
     ) -> None:
+        """`beside` gives what is told besides."""
+        self._beside = beside
         self._directory = directory
         self._meanings = dict(meanings)
         self._gauges = dict(gauges or {})
@@ -72,6 +75,18 @@ class Counters:
         """Sets this worker's part of a gauge. KeyError for a name that is not in the table."""
         self._numbers[self._slots[name]] = value
 
+    def adder(self, *names: str) -> Callable[[int], None]:
+        """What adds a number to the last of these counters and 1 to those before, in one call."""
+        numbers, last = self._numbers, self._slots[names[-1]]
+        ones = [self._slots[name] for name in names[:-1]]
+
+        def add(by: int) -> None:
+            for one in ones:
+                numbers[one] += 1
+            numbers[last] += by
+
+        return add
+
     def observer(self, name: str) -> Observe:
         """What adds to one histogram. KeyError for a name that is not in the table."""
         histogram, first = self._histograms[name]
@@ -89,6 +104,11 @@ class Counters:
             name: gauge.over(numbers[self._slots[name]] for numbers in alive)
             for name, gauge in self._gauges.items()
         }
+
+    def observed(self, name: str) -> list[int]:
+        """The slots of one histogram, summed over all workers there ever were."""
+        histogram, first = self._histograms[name]
+        return self._sums()[first : first + histogram.slots]
 
     def render(self) -> str:
         """All totals and levels as Prometheus text."""
@@ -108,6 +128,7 @@ class Counters:
             yield histogram.family(self._prefix + name, sums[first : first + histogram.slots])
         for name, value in self.levels().items():
             yield GaugeMetricFamily(self._prefix + name, self._gauges[name].meaning, value)
+        yield from self._beside()
         build = GaugeMetricFamily(BUILD_INFO, BUILD, labels=["version", "python"])
         build.add_metric([_VERSION, platform.python_version()], 1)
         yield build

@@ -15,6 +15,8 @@ from deploy.counters import read_counters
 from deploy.histograms import read_buckets
 from deploy.settings import FIRST_EDGE_PORT
 from deploy.stats import EDGE, EdgeRead, Metrics
+from deploy.zone_stats import read_zones
+from deploy.zone_tops import Said
 
 ANSWER_S: Final = 2.0
 FIRST_BYTE: Final = "first_byte_seconds"
@@ -50,9 +52,8 @@ async def read_edge_and_health(
         metrics = named(text, EDGE)
         if metrics is not None:
             health = await _health(http, base)
-            return EdgeRead(
-                public, health.status, metrics, read_buckets(text, EDGE + FIRST_BYTE, "class"), health.node
-            ), health
+            first_byte, zones = read_buckets(text, EDGE + FIRST_BYTE, "class"), read_zones(text)
+            return EdgeRead(public, health.status, metrics, first_byte, health.node, zones), health
     health = await _health(http, public)
     return EdgeRead(public, health.status, None, node=health.node), health
 
@@ -71,6 +72,18 @@ def named(text: str, prefix: str) -> Metrics | None:
     found = read_counters(text)
     mine = {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
     return mine or None
+
+
+async def read_tops(http: httpx.AsyncClient, public: str, index: int, port_base: int | None) -> Said:
+    """What the edge of this index tells of its zones besides numbers; nothing where it does not."""
+    for base in (public, *_here(index, port_base)):
+        try:
+            answer = await http.get(f"{base}/metrics/zones")
+            if answer.status_code == httpx.codes.OK:
+                return dict(answer.json()["zones"])
+        except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError):
+            continue
+    return {}
 
 
 def by_edge(sessions: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -35,10 +35,21 @@ EDGE: Final[Mapping[str, Gauge]] = {
     "l1_limit_bytes": Gauge("bytes the first cache level may take", most),
     "l2_up": Gauge("1 while every worker gets answers of the second cache level; 0 also without one", least),
     "origin_up": Gauge("1 while no worker has found the origin to fail again and again", least),
+    "shields_up": Gauge(
+        "shields that are not found to fail again and again, of the worker with fewest", least
+    ),
     "revocation_feed_age_seconds": Gauge(
         "seconds since the last word of keys, of the worker it is worst for", most
     ),
     "clock_skew_seconds": Gauge("seconds this edge's clock is off keys', ahead or behind", most),
+}
+SHIELD: Final[Mapping[str, Gauge]] = {
+    "workers": Gauge("worker processes of this shield that run"),
+    "workers_wanted": Gauge("worker processes this shield is to have", most),
+    "start_time_seconds": Gauge("when its oldest worker started, in seconds since the epoch", least),
+    "l1_bytes": Gauge("bytes in the memory of this shield, all of them sealed or signed"),
+    "l1_limit_bytes": Gauge("bytes its memory may take", most),
+    "origin_up": Gauge("1 while no worker has found the origin to fail again and again", least),
 }
 KEYS: Final[Mapping[str, Gauge]] = {
     "keys_start_time_seconds": Gauge("when keys started, in seconds since the epoch"),

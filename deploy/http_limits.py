@@ -17,7 +17,7 @@ from edge.guard.limits import Limits
 
 HANDSHAKE_S: Final = 10.0  # of TLS; uvloop's own limit is 60
 OTHER_FILES: Final = 256  # besides connections: databases, logs, caches
-EDGE_BODY_BYTES: Final = 64 << 10  # nothing an edge serves takes a larger body
+EDGE_BODY_BYTES: Final = 64 << 10  # no part of an edge but a zone takes a larger body
 
 log = logging.getLogger("sluice.serve")
 
@@ -43,8 +43,9 @@ def guard_of(app: ASGIApp, settings: Settings, service: str, *, plain: bool = Fa
     if most < settings.connections:
         log.warning("connections: %d, because this process may open no more files", most)
     edge = service == "edge"
+    largest = max([EDGE_BODY_BYTES, *(zone.upload_bytes for zone in getattr(app, "zones", ()))])
     limits = Limits(
-        body_bytes=EDGE_BODY_BYTES if edge and not plain else None,
+        body_bytes=largest if edge and not plain else None,
         any_method=plain,
         connections=most,
         connections_per_client=settings.connections_per_client if edge else most,

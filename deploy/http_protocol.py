@@ -14,15 +14,18 @@ import enum
 import logging
 from contextlib import suppress
 from typing import Any, Final
-from urllib.parse import unquote
 
+from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from deploy.http_answer import Cycle, every_answer
+from deploy.http_answer import COPIED, Cycle, every_answer
+from deploy.http_at_once import AtOnce, sent
 from deploy.http_guard import Guard
+from deploy.http_outgoing import TOGETHER, Outgoing
+from deploy.http_scope import scope_of
 from deploy.http_taking import Taking
 from edge.guard.body import Body, Chunked, Counted
 from edge.guard.due import BodyTime
@@ -32,7 +35,6 @@ from keys.problems import Problem
 
 HEAD_END: Final = b"\r\n\r\n"
 LOOK_AGAIN_S: Final = 0.05
-ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
 
 log = logging.getLogger("sluice.guard")
 
@@ -67,6 +69,7 @@ class GuardedProtocol(asyncio.Protocol):
         self._config = config
         self._state = server_state
         self._app_state = app_state
+        self._at_once: AtOnce | None = getattr(config.app, "at_once", None)
         self._phase = Phase.HEAD
         self._since = 0.0  # when this phase began
         self._held = bytearray()  # what came of a head that is not whole, or of the next request
@@ -86,6 +89,7 @@ class GuardedProtocol(asyncio.Protocol):
         self._server = get_local_addr(transport)
         self._client = get_remote_addr(transport)
         self._scheme = "https" if is_ssl(transport) else "http"
+        self.out = Outgoing(transport, self.loop, TOGETHER if self._scheme == "http" else COPIED)
         self._since = self.loop.time()
         self._state.connections.add(self)  # type: ignore[arg-type]
         self._guard.joined(self)
@@ -188,10 +192,28 @@ class GuardedProtocol(asyncio.Protocol):
         if self._over:
             self._refuse(Refused(self._over, "too many connections"), "guard_full")
             return
-        self._begin(head)
         rest = data[end:]
+        if not rest and self._at_once is not None and self._answered_at_once(self._at_once, head):
+            return
+        self._begin(head)
         if rest:
             self.data_received(rest)
+
+    def _answered_at_once(self, at_once: AtOnce, head: Head) -> bool:
+        """Whether the application had the answer ready, and it is out."""
+        if head.length or not head.keep_alive or self._draining or self.flow.write_paused:
+            return False
+        ready = at_once(head, self._scheme)
+        if ready is None or not sent(self.transport, ready):
+            return False
+        if ready.rest is None:
+            self._state.total_requests += 1
+            self._enter(Phase.IDLE)
+            return True
+        cycle = self._cycle = self._cycle_of(head)
+        cycle.goes_on(ready.left)
+        self._run(cycle, ready.rest)
+        return True
 
     def _begin(self, head: Head) -> None:
         """A request is there; its body may still come."""
@@ -199,39 +221,26 @@ class GuardedProtocol(asyncio.Protocol):
         if limit is not None and head.length > limit:
             raise Refused("too_large", "a body larger than any taken here")
         has_body = head.length != 0
-        cycle = self._cycle = Cycle(
-            self,
-            self._scope(head),
-            has_body=has_body,
-            expects_continue=head.expects_continue and has_body,
-            keep_alive=head.keep_alive and not self._draining,
-        )
+        cycle = self._cycle = self._cycle_of(head)
+        self._run(cycle, self._config.loaded_app)
         if has_body:
             self._body = Chunked(limit) if head.length == CHUNKED else Counted(head.length)
             self._enter(Phase.BODY)
             self._body_time = BodyTime(self._limits, self._since)
-        else:
-            self._enter(Phase.ANSWER)
-        self._state.tasks.add(self.loop.create_task(cycle.run(self._config.loaded_app, self._state.tasks)))
 
-    def _scope(self, head: Head) -> dict[str, Any]:
-        """ASGI's description of the request."""
-        path = head.path.decode("ascii")
-        return {
-            "type": "http",
-            "asgi": ASGI,
-            "http_version": head.version,
-            "server": self._server,
-            "client": self._client,
-            "scheme": self._scheme,
-            "root_path": "",
-            "headers": head.fields,
-            "state": self._app_state.copy(),
-            "method": head.method,
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": head.path,
-            "query_string": head.query,
-        }
+    def _cycle_of(self, head: Head) -> Cycle:
+        has_body = head.length != 0
+        return Cycle(
+            self,
+            scope_of(head, self._server, self._client, self._scheme, self._app_state),
+            has_body=has_body,
+            expects_continue=head.expects_continue and has_body,
+            keep_alive=head.keep_alive and not self._draining,
+        )
+
+    def _run(self, cycle: Cycle, app: ASGIApp) -> None:
+        self._enter(Phase.ANSWER)
+        self._state.tasks.add(self.loop.create_task(cycle.run(app, self._state.tasks)))
 
     def _read_body(self, data: bytes) -> None:
         cycle, body, time = self._cycle, self._body, self._body_time
@@ -298,10 +307,12 @@ class GuardedProtocol(asyncio.Protocol):
 
     def look(self, now: float) -> None:
         """Ends what has taken too long."""
-        limits, phase = self._limits, self._phase
-        age = now - self._since
+        limits, phase, age = self._limits, self._phase, now - self._since
+        waits = self.flow.write_paused  # for the client to take what was answered at once
         if phase is Phase.IDLE:
-            if age > limits.idle_s:
+            if waits:
+                self._since = now
+            elif age > limits.idle_s:
                 self._close()
         elif phase is Phase.HEAD:
             if age > limits.head_s:
@@ -310,7 +321,7 @@ class GuardedProtocol(asyncio.Protocol):
             self._look_at_body(now)
         elif phase is Phase.LINGER and age > limits.linger_s and not self._taking.unsent():
             self.transport.abort()
-        if phase is not Phase.IDLE:
+        if phase is not Phase.IDLE or waits:
             self._look_at_answer(now)
 
     def _late_head(self) -> None:

@@ -22,10 +22,11 @@ Inherited = socket.socket | io.FileIO
 
 ALL_SERVICES: Final = ("keys", "origin", "admin", "edge")
 ROOT: Final = Path(__file__).parent.parent
-_OFFSETS: Final = {"keys": 0, "origin": 1, "admin": 2}
+_OFFSETS: Final = {"keys": 0, "origin": 1, "admin": 2, "shield": 3}
 _STAGES: Final = {
     "edge": 0,
     "admin": 0,
+    "shield": 1,
     "origin": 1,
     "keys": 1,
 }  # edges finish what they serve with the others
@@ -34,6 +35,11 @@ _STAGES: Final = {
 def workers(settings: Settings) -> int:
     """Worker processes of each edge."""
     return settings.workers or len(os.sched_getaffinity(0))
+
+
+def shield_workers(settings: Settings) -> int:
+    """Worker processes of a shield: one where it has zones, whose answers each worker keeps for itself."""
+    return 1 if settings.zones else workers(settings)
 
 
 def addresses(settings: Settings, services: Iterable[str]) -> dict[str, object]:
@@ -65,7 +71,7 @@ def health_urls(settings: Settings, services: Iterable[str]) -> dict[str, str]:
 def children(settings: Settings, services: Iterable[str]) -> tuple[list[ChildSpec], list[Inherited]]:
     """The processes of these services and what they inherit, which must stay open meanwhile.
 
-    That is the sockets they listen on and, for each edge, the memory its workers share.
+    That is the sockets they listen on and, for each edge and a shield, the memory its workers share.
 
     SettingError when a port cannot be had.
     """
@@ -85,15 +91,24 @@ def children(settings: Settings, services: Iterable[str]) -> tuple[list[ChildSpe
         else:
             listening = listen(settings.service_host, settings.port_base + _OFFSETS[service], service)
             sockets.append(listening)
-            specs.append(_spec(service, service, listening, given))
+            if service == "shield":
+                shared = new_memory()
+                sockets.append(shared)
+                specs += [
+                    _spec(f"shield.{worker}", service, listening, given, 0, worker, shared)
+                    for worker in range(shield_workers(settings))
+                ]
+            else:
+                specs.append(_spec(service, service, listening, given))
     return specs, sockets
 
 
-def edge_workers(settings: Settings) -> list[str]:
-    """Names of the children that are workers of edges."""
-    return [
-        f"edge-{index + 1}.{worker}" for index in range(settings.edges) for worker in range(workers(settings))
-    ]
+def cache_workers(settings: Settings, services: Iterable[str]) -> list[str]:
+    """Names of the children that are workers of edges, or of the shield."""
+    edges = range(settings.edges) if "edge" in services else ()
+    names = [f"edge-{index + 1}.{worker}" for index in edges for worker in range(workers(settings))]
+    own = shield_workers(settings) if "shield" in services else 0
+    return names + [f"shield.{worker}" for worker in range(own)]
 
 
 def environment() -> dict[str, str]:

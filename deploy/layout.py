@@ -48,7 +48,21 @@ class Layout:
         """An edge's own: node.json, claims, counters. `index` from 0; the folder counts from 1."""
         return self.data / f"edge-{index + 1}"
 
+    @property
+    def shield(self) -> Path:
+        """The shield's own: node.json, claims, counters."""
+        return self.data / "shield"
+
     def l1(self, index: int) -> Path:
         """An edge's first cache level, in shared memory; the name is this installation's and this user's."""
+        return self._memory / f"edge-{index + 1}"
+
+    @property
+    def shield_l1(self) -> Path:
+        """The shield's, likewise."""
+        return self._memory / "shield"
+
+    @property
+    def _memory(self) -> Path:
         installation = hashlib.sha256(str(self.data).encode()).hexdigest()[:12]
-        return self._l1_dir / f"sluice-{os.geteuid()}-{installation}" / f"edge-{index + 1}"
+        return self._l1_dir / f"sluice-{os.geteuid()}-{installation}"

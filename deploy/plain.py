@@ -12,12 +12,12 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import click
 
-from deploy import launch, observe, tls_pair
+from deploy import launch, observe, tls_pair, zones_file
 from deploy.http_limits import Loop, guard_of
 from deploy.layers import SettingError
 from deploy.settings import Settings
@@ -25,7 +25,15 @@ from edge.deliver.clients import networks
 from edge.zone.app import ZoneApp
 from edge.zone.zone import Zone
 
-ZONE_HELP: Final = "Paths and the origin that answers for them, as /=http://127.0.0.1:8000; may be repeated."
+ZONE_HELP: Final = (
+    "Paths and the origin that answers for them, as /=http://127.0.0.1:8000; more origins after commas."
+    " May be repeated."
+)
+FIRST_BYTE_HELP: Final = (
+    "How long an origin may take until an answer to GET or HEAD begins."
+    " [60s for a zone with one origin, 5s where there is another to go to]"
+)
+PATIENT_S: Final = 60.0  # with one origin: to give up early gains nothing. What nginx and other proxies wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +45,43 @@ class Plain:
     settings: Settings
 
 
-def wanted(texts: Sequence[str], port: str | None, settings: Settings, *, alone: bool) -> Plain:
+def wanted(
+    texts: Sequence[str],
+    port: str | None,
+    settings: Settings,
+    *,
+    alone: bool,
+    first_byte: str | None = None,
+) -> Plain:
     """What these options ask for. SettingError."""
     if not alone or not texts:
-        raise SettingError("zone, port: give --plain and at least one --zone; zones run alone for now.")
+        raise SettingError(
+            "zone, port, first-byte: give --plain and at least one --zone; zones beside media are in the file"
+            " of --zones."
+        )
+    if settings.zones:
+        raise SettingError("zones: a plain edge is told its zones by --zone; leave this setting out.")
     try:
-        zones = tuple(Zone.parse(text) for text in texts)
+        zones = tuple(Zone.parse(text, private=True) for text in texts)
     except ValueError as error:
         raise SettingError(f"zone: {error}.") from error
+    try:
+        limit_s = None if first_byte is None else float(zones_file.wait(first_byte))
+    except ValueError as error:
+        raise SettingError(f"first-byte: {error}.") from error
+    zones = tuple(_patient(zone, limit_s) for zone in zones)
     if len({zone.prefix for zone in zones}) < len(zones):
         raise SettingError("zone: two of them have the same prefix: give each its own.")
     if port is not None and not (port.isdigit() and 0 < int(port) < 1 << 16):
         raise SettingError(f"port: {port!r} is no port from 1 to 65535.")
     return Plain(zones, int(port) if port else settings.edge_port(0), settings)
+
+
+def _patient(zone: Zone, limit_s: float | None) -> Zone:
+    """The zone with the limit that was asked for; else with that which fits the number of its origins."""
+    if limit_s is None and len(zone.origins) > 1:
+        return zone
+    return replace(zone, first_byte_s=PATIENT_S if limit_s is None else limit_s)
 
 
 def run(plain: Plain) -> int:

@@ -23,7 +23,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
-from deploy import assemble, observe
+from deploy import assemble, assemble_edge, assemble_shield, observe
 from deploy.http_guard import Guard
 from deploy.http_limits import Loop, guard_of
 from deploy.http_protocol import GuardedProtocol
@@ -39,7 +39,7 @@ GARBAGE_AT: Final = 10_000  # objects made since the last look for garbage
 def main() -> int:
     """The process's whole life; its exit code."""
     parser = ArgumentParser(prog="deploy.serve")
-    parser.add_argument("service", choices=("keys", "origin", "admin", "edge"))
+    parser.add_argument("service", choices=("keys", "origin", "admin", "edge", "shield"))
     parser.add_argument("--fd", type=int, required=True, help="the listening socket")
     parser.add_argument("--shared-fd", type=int, help="the memory an edge's workers share")
     parser.add_argument("--index", type=int, default=0, help="which edge, from 0")
@@ -131,7 +131,9 @@ def _builder(
     service: str, settings: Settings, index: int, worker: int, shared: int | None
 ) -> Awaitable[ASGIApp]:
     if service == "edge":
-        return assemble.build_edge(settings, index, worker, shared)
+        return assemble_edge.build_edge(settings, index, worker, shared)
+    if service == "shield":
+        return assemble_shield.build_shield(settings, worker, shared)
     builders = {
         "keys": assemble.build_keys,
         "origin": assemble.build_origin,
@@ -169,7 +171,8 @@ def _spare_the_collector() -> None:
 
 
 def _name(service: str, index: int, worker: int) -> str:
-    return f"edge-{index + 1}.{worker}" if service == "edge" else service
+    names = {"edge": f"edge-{index + 1}.{worker}", "shield": f"shield.{worker}"}
+    return names.get(service, service)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,21 @@ def _host(value: str) -> str:
 
 
 def _redis(value: str) -> str:
+    if "+cluster://" in value:
+        from edge.cache.slot_table import (
+            ClusterAddress,
+        )  # here: it brings the library that others do not need
+
+        ClusterAddress.parse(value)
+        return value
+    return _one_redis(value)
+
+
+def _one_redis(value: str) -> str:
+    if "+cluster://" in value:
+        raise ValueError(
+            "control state is in one server, not in a cluster; write redis://, rediss:// or unix://"
+        )
     if value not in ("auto", "none") and not value.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError(f"{value!r} is neither auto, none nor a redis://, rediss:// or unix:// address")
     return value
@@ -114,14 +129,19 @@ Duration = Annotated[float, _parsed_by(units.seconds), Field(ge=0), "duration"]
 Size = Annotated[int, _parsed_by(units.size_bytes), Field(ge=0), "size"]
 Address = Annotated[str, AfterValidator(_address), "address"]
 Service = Annotated[str, AfterValidator(_address), AfterValidator(_far), "address"]
+Services = Annotated[
+    tuple[Annotated[str, AfterValidator(_address), AfterValidator(_far)], ...], _words, "addresses"
+]
 Addresses = Annotated[tuple[Annotated[str, AfterValidator(_address)], ...], _words, "addresses"]
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], _words, "networks"]
 Redis = Annotated[str, AfterValidator(_redis), "redis"]
+OneRedis = Annotated[str, AfterValidator(_one_redis), "redis"]
 Database = Annotated[str, AfterValidator(_database), "database"]
 TransitKey = Annotated[str, AfterValidator(_transit_key), "address"]
 Program = Annotated[str, AfterValidator(_program), "program"]
 Port = Annotated[int, Field(ge=1, le=65_000), "port"]
 Level = Annotated[Literal["debug", "info", "warning", "error"], "choice"]
+DrmScheme = Annotated[Literal["cbcs", "cenc"], "choice"]
 RipperAction = Annotated[Literal["log", "slow", "revoke"], "choice"]
 Count = Annotated[int, "number"]
 Number = Annotated[float, "number"]

@@ -16,6 +16,7 @@ from deploy.setting_types import (
     Attribute,
     Count,
     Database,
+    DrmScheme,
     Duration,
     File,
     Folder,
@@ -23,18 +24,20 @@ from deploy.setting_types import (
     Level,
     Networks,
     Number,
+    OneRedis,
     Port,
     Program,
     Redis,
     RipperAction,
     Service,
+    Services,
     Size,
     Switch,
     Text,
     TransitKey,
 )
 
-ALL: Final = ("keys", "origin", "admin", "edge")
+ALL: Final = ("keys", "origin", "admin", "edge", "shield")
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the system's tmpfs, used with a private directory in it
 FIRST_EDGE_PORT: Final = 10  # edges listen on port-base + 10, + 11, …
 
@@ -58,26 +61,40 @@ class Settings(BaseModel):
 
     host: Host = _row("127.0.0.1", "", ("keys", "admin", "edge"), "address the edges listen on")
     service_host: Host = _row(
-        "127.0.0.1", "", ("keys", "origin", "admin"), "address keys, origin and admin listen on"
+        "127.0.0.1",
+        "",
+        ("keys", "origin", "admin", "shield"),
+        "address keys, origin, admin and shield listen on",
     )
     port_base: Port = _row(
-        8000, "", ALL, "keys listens here, origin on + 1, admin on + 2, edges on + 10, + 11, …"
+        8000, "", ALL, "keys listens here, origin on + 1, admin on + 2, shield on + 3, edges on + 10, + 11, …"
     )
     node_name: Text = _row(
         "sluice", "", ALL, "this installation's name among nodes; its edges add -edge-1, …"
     )
     edges: Count = _row(1, "", ("keys", "admin", "edge"), "how many edges there are", ge=1, le=50)
     workers: Count = _row(
-        0, "processes", ("edge",), "worker processes of each edge; 0: one a core", ge=0, le=256
+        0,
+        "processes",
+        ("edge", "shield"),
+        "worker processes of each edge, and of a shield; 0: one a core",
+        ge=0,
+        le=256,
     )
     public_edges: Addresses = _row(
         (), "", ALL, "public base addresses of the edges, in order; otherwise where they listen"
     )
     keys_url: Service | None = _row(
-        None, "", ("origin", "admin", "edge"), "where keys is; otherwise on this machine"
+        None, "", ("origin", "admin", "edge", "shield"), "where keys is; otherwise on this machine"
     )
     origin_url: Service | None = _row(
-        None, "", ("admin", "edge"), "where origin is; otherwise on this machine"
+        None, "", ("admin", "edge", "shield"), "where origin is; otherwise on this machine"
+    )
+    origin_further: Services = _row(
+        (), "", ("edge", "shield"), "further addresses of the origin, asked in this order when that is away"
+    )
+    shields: Services = _row(
+        (), "", ("edge",), "shields edges ask before the origin: each thing has its own, then the next"
     )
     tls_cert: File | None = _row(None, "", ("edge",), "certificate chain (PEM): the edges then speak TLS")
     tls_key: File | None = _row(None, "", ("edge",), "private key (PEM) that belongs to tls-cert")
@@ -96,7 +113,11 @@ class Settings(BaseModel):
     )
 
     drain_limit: Duration = _row(
-        "25s", "seconds", ("edge",), "how long a worker told to end finishes the answers under way", ge=1
+        "25s",
+        "seconds",
+        ("edge", "shield"),
+        "how long a worker told to end finishes the answers under way",
+        ge=1,
     )
     drain_notice: Duration = _row(
         "0s", "seconds", ("edge",), "how long /healthz says 503 before edges stop accepting at the end"
@@ -118,16 +139,27 @@ class Settings(BaseModel):
         "", "", ("origin",), "database of the catalogue; otherwise SQLite in the data directory"
     )
 
-    redis: Redis = _row("auto", "", ("edge",), "second cache level: auto starts a server, none runs without")
-    redis_control: Redis = _row(
+    redis: Redis = _row(
+        "auto",
+        "",
+        ("edge", "shield"),
+        "second cache level: auto starts a server (not for a shield), none: without; also redis+cluster://a,b",
+    )
+    redis_control: OneRedis = _row(
         "auto", "", ("edge",), "pacing state shared by workers and edges: auto, none, address"
     )
     redis_memory: Size = _row("256M", "bytes", ("edge",), "memory of the Redis cache started here")
     redis_server: Program = _row(
         "", "", ("edge",), "Redis server program; otherwise one on the PATH, else the embedded one"
     )
-    l1_memory: Size = _row("512M", "bytes", ("edge",), "RAM of the first cache level, for each edge")
-    l1_dir: Folder = _row(SHARED_MEMORY, "", ("edge",), "tmpfs that holds the first cache level")
+    l1_memory: Size = _row(
+        "512M",
+        "bytes",
+        ("edge", "shield"),
+        "RAM of the first cache level, for each edge and shield; half of it for zones where there are any",
+    )
+    zones: File | None = _row(None, "", ("edge", "shield"), "TOML file of zones that are served beside media")
+    l1_dir: Folder = _row(SHARED_MEMORY, "", ("edge", "shield"), "tmpfs that holds the first cache level")
 
     ffmpeg: Program = _row("", "", ("origin",), "ffmpeg program; otherwise the one of its Python package")
     require_jail: Switch = _row(
@@ -140,6 +172,10 @@ class Settings(BaseModel):
     )
     key_period: Duration = _row(
         "60s", "seconds", ("origin",), "length of media one content key covers", ge=4, le=300
+    )
+
+    drm_scheme: DrmScheme = _row(
+        "cbcs", "", ("origin",), "what a DRM provider is asked keys for: cbcs (FairPlay too) or cenc"
     )
 
     pace_burst: Duration = _row(
@@ -211,6 +247,11 @@ class Settings(BaseModel):
     def admin(self) -> str:
         """The base URL of the admin console."""
         return self._service(2)
+
+    @property
+    def shield(self) -> str:
+        """The base URL of the shield that runs here."""
+        return self._service(3)
 
     def _service(self, offset: int) -> str:
         return f"http://{self.reached(self.service_host)}:{self.port_base + offset}"

@@ -6,14 +6,16 @@ unless a third reading says since when.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from deploy import units
+from deploy import units, zone_stats, zone_tops_shown
 from deploy.histograms import Buckets, less, quantile
+from deploy.zone_stats import Zones
 
 Metrics = Mapping[str, float]  # counters and gauges by name, without their prefix
 
@@ -49,6 +51,7 @@ class EdgeRead(NamedTuple):
     metrics: Metrics | None
     first_byte: Mapping[str, Buckets] = {}  # by class
     node: str = ""  # its name among nodes
+    zones: Zones = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Reading:
     origin: Metrics | None
     sessions: Mapping[str, int] | None  # live ones by the node name of the edge; None: not told here
     away: Sequence[str] = ("keys", "origin")  # said to be away where their metrics are missing
+    told: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by zone, as `zone_tops.together`
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +168,21 @@ def share(part: float, whole: float) -> float | None:
     return round(part / whole, 4) if whole else None
 
 
+def zones(before: Reading, now: Reading, since: Reading | None = None) -> list[zone_stats.ZoneNow]:
+    """Every zone, over all edges, by two readings; how long origins take since a third."""
+    earlier, present, past = (
+        [edge.zones for edge in reading.edges] if reading else [] for reading in (before, now, since)
+    )
+    return zone_stats.zones_now(earlier, present, now.at - before.at, past)
+
+
 def to_json(before: Reading, now: Reading) -> dict[str, Any]:
-    """All of it, for programs: edges as EdgeNow, and what keys and origin count."""
+    """All of it, for programs: edges as EdgeNow, zones as ZoneNow and what is told of them besides, and what
+    keys and origin count.
+    """
     return {
         "edges": [asdict(each) for each in edges_now(before, now)],
+        "zones": [{**asdict(zone), "told": now.told.get(zone.zone)} for zone in zones(before, now)],
         "keys": _whole(now.keys),
         "origin": _whole(now.origin),
         "sessions": None if now.sessions is None else sum(now.sessions.values()),
@@ -180,10 +195,12 @@ def _whole(metrics: Metrics | None) -> dict[str, int] | None:
     return {name: int(value) for name, value in metrics.items() if not name.endswith("_created")}
 
 
-def shown(before: Reading, now: Reading, since: Reading | None = None, *, width: int = 400) -> Group:
-    """For people: a table with a column for each edge, or a line when there are many; and the services.
+def shown(
+    before: Reading, now: Reading, since: Reading | None = None, *, width: int = 400, tops: bool = False
+) -> Group:
+    """For people: a table with a column for each edge, or a line when there are many; zones; services.
 
-    `width` is that of a line: where it is short, a line of an edge says less.
+    `width` is that of a line: where it is short, a line of an edge says less. `tops`: what is told of zones.
     """
     lines = [TITLES, *(_cells(each) for each in edges_now(before, now, since))]
     beside = [max(map(len, cells)) + GAP for cells in lines]
@@ -199,7 +216,9 @@ def shown(before: Reading, now: Reading, since: Reading | None = None, *, width:
         table.add_row(*line)
     services = {"keys": (now.keys, _keys_line), "origin": (now.origin, _origin_line)}
     told = [line(read) for name, (read, line) in services.items() if read or name in now.away]
-    return Group(table, Text(""), *told)
+    of_zones = zone_stats.table(zones(before, now, since), width)
+    beneath = zone_tops_shown.shown(now.told) if tops else ()
+    return Group(table, *((Text(""), of_zones) if of_zones else ()), *beneath, Text(""), *told)
 
 
 def _keys_line(metrics: Metrics | None) -> Text:

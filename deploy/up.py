@@ -26,6 +26,7 @@ from deploy.layers import SettingError
 from deploy.layout import Layout
 from deploy.settings import Settings
 from deploy.supervise import Supervisor
+from deploy.zones_file import zones_of
 from keys import secrets as secret_files
 
 READY_WITHIN_S: Final = 60.0
@@ -54,16 +55,21 @@ class System:
 
         ChildFailed when a new one does not come to serve: that one and those after it stay as they were.
         """
-        names = launch.edge_workers(self.settings) if "edges" in self.addresses else []
-        for name in names:
+        for name in (names := self._cache_workers()):
             await self.supervisor.replace(name)
             log.info("%s replaced", name)
         return names
 
+    def _cache_workers(self) -> list[str]:
+        services = [
+            name for name in ("edge", "shield") if {"edge": "edges"}.get(name, name) in self.addresses
+        ]
+        return launch.cache_workers(self.settings, services)
+
     async def give_notice(self) -> None:
         """Has the edges tell load balancers that they are going to end, for as long as the settings say."""
-        if "edges" in self.addresses and self.settings.drain_notice and not self.supervisor.failed:
-            for name in launch.edge_workers(self.settings):
+        if self.settings.drain_notice and not self.supervisor.failed and self._cache_workers():
+            for name in self._cache_workers():
                 self.supervisor.signal(name, NOTICE)
             await asyncio.sleep(self.settings.drain_notice)
 
@@ -78,6 +84,8 @@ async def started(
     """
     began = time.monotonic()
     layout = Layout(settings)
+    if "edge" in services:
+        zones_of(settings)  # said before anything starts
     if "edge" in services and settings.tls_cert and settings.tls_key:
         tls_pair.check(settings.tls_cert, settings.tls_key)
     with contextlib.ExitStack() as stack:
@@ -121,6 +129,8 @@ async def _prepare(
         except secret_files.BadSecret as error:
             raise SettingError(str(error)) from error
         counters.clear(layout.keys / "counters")
+    if "shield" in services:
+        counters.clear(layout.shield / "counters")
     if "edge" not in services:
         return settings
     for index in range(settings.edges):
@@ -154,6 +164,10 @@ def _clear_memory(settings: Settings, layout: Layout, services: Sequence[str]) -
             shutil.rmtree(layout.l1(index), ignore_errors=True)
         with contextlib.suppress(OSError):
             layout.l1(0).parent.rmdir()
+    if "shield" in services:
+        shutil.rmtree(layout.shield_l1, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            layout.shield_l1.parent.rmdir()
 
 
 def free_port_base(edges: int, first: int = 20_000, last: int = 60_000) -> int:

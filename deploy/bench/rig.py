@@ -23,6 +23,8 @@ from deploy.settings import Settings
 from deploy.up import System
 
 PACE: Final = {"pace_burst": "900000s", "pace_rate": "100"}  # every segment is asked for, none waits
+ZONE: Final = "bench"
+FLOOR_PORT, ORIGIN_PORT, NGINX_PORT = 3, 4, 5  # from the first port
 MEGABYTE: Final = 1_000_000
 
 
@@ -88,11 +90,13 @@ class Rig:
             self.films[name] = await film.make(self.system.settings, asset, size, count)
         return self.films[name]
 
-    async def sessions(self, film: Film, count: int, *, edge: int = 0) -> list[Session]:
+    async def sessions(
+        self, film: Film, count: int, *, edge: int = 0, protection: str = "aes"
+    ) -> list[Session]:
         """New sessions, opened at the edge with this index, good on all edges."""
         first = self.edges[edge]
         others = [url for url in self.edges if url != first]
-        return await open_sessions(self.data, [first, *others], film, count)
+        return await open_sessions(self.data, [first, *others], film, count, protection)
 
     async def measure(self, pid: int, work: Awaitable[Any]) -> Measured:
         """What the server with this PID took for this work."""
@@ -100,18 +104,15 @@ class Rig:
         await work
         return Measured(processes.cpu_seconds([pid]) - cpu, time.perf_counter() - wall)
 
-    async def rounds(
-        self, edge: Callable[[], Awaitable[float]], floor: Callable[[], Awaitable[float]]
-    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    async def rounds(self, *measures: Callable[[], Awaitable[float]]) -> list[tuple[float, ...]]:
         """One figure of each a round, after one round that does not count. Who is first changes."""
-        edges: list[float] = []
-        floors: list[float] = []
-        await edge(), await floor()
+        sides: list[tuple[Callable[[], Awaitable[float]], list[float]]] = [(each, []) for each in measures]
+        for measure, _ in sides:
+            await measure()
         for turn in range(self.size.rounds):
-            sides = [(edge, edges), (floor, floors)]
             for measure, figures in sides if turn % 2 else sides[::-1]:
                 figures.append(await measure())
-        return tuple(edges), tuple(floors)
+        return [tuple(figures) for _, figures in sides]
 
 
 @contextlib.asynccontextmanager
@@ -121,7 +122,7 @@ async def running(data: Path, size: Size, port_base: int | None = None) -> Async
     processes.pin(os.getpid(), rest)  # and so all children
     settings = bench_settings(data, port_base)
     async with up.started(settings, launch.ALL_SERVICES) as system:
-        port = settings.port_base + 3
+        port = settings.port_base + FLOOR_PORT
         floor = await start(ChildSpec("floor", _floor_argv(port), launch.environment()))
         try:
             assert floor.stdout is not None
@@ -137,10 +138,17 @@ async def running(data: Path, size: Size, port_base: int | None = None) -> Async
 
 
 def bench_settings(data: Path, port_base: int | None) -> Settings:
-    """The benched system's settings: an operator's defaults but for size and pace."""
+    """The benched system's settings: an operator's defaults but for size and pace, and one signed zone."""
+    base = port_base or up.free_port_base(2)
+    data.mkdir(parents=True, exist_ok=True)
+    zones = data / "zones.toml"
+    zones.write_text(
+        f'[zones.{ZONE}]\norigins = ["http://127.0.0.1:{base + ORIGIN_PORT}"]\naccess = "signed"\n'
+    )
     given = {
         "data": str(data),
-        "port_base": str(port_base or up.free_port_base(2)),
+        "port_base": str(base),
+        "zones": str(zones),
         "edges": "2",
         "workers": "1",
         "l1_memory": "1G",

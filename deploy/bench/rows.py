@@ -11,15 +11,19 @@ Verdict = Literal["PASS", "SHORT", ""]
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What a row has to reach: its ratio to the floor at least, or its own figure at most."""
+    """What a row has to reach: its ratio to the floor at least, or its own figure at most.
+
+    `of` is what stands in the floor's place.
+    """
 
     ratio_at_least: float | None = None
     at_most: float | None = None
+    of: str = "floor"
 
     def text(self) -> str:
         """`≥ 0.85 of floor`, `≤ 10`."""
         if self.ratio_at_least is not None:
-            return f"≥ {self.ratio_at_least:g} of floor"
+            return f"≥ {self.ratio_at_least:g} of {self.of}"
         return f"≤ {self.at_most:g}"
 
 

@@ -14,10 +14,12 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from deploy.bench.film import FILES, PERIOD_SEGMENTS, RENDITION, Film
+from deploy.bench.ffmpeg import packets
+from deploy.bench.film import FILES, PERIOD_SEGMENTS, PROTECTED, RENDITION, Film
 from deploy.bench.load import Line, Reply
 from deploy.commands.links import make_link
 from keys.container import ATTRIBUTE
+from keys.ece import decoded
 from keys.names import b64url_decode
 
 Wanted = tuple[str, int]  # a target, and how long its body is
@@ -43,9 +45,13 @@ class Session:
         token = self.base.split(f"{ATTRIBUTE}=")[1].split("/")[0]
         return str(json.loads(b64url_decode(token.split(".")[1]))["sid"])
 
+    def target(self, number: int) -> str:
+        """Where a segment is, whatever protects it."""
+        return f"{self.base}{RENDITION}/{number}.m4s"
+
     def segment(self, number: int) -> Wanted:
         """An encrypted segment: PKCS#7 adds 1 to 16 bytes."""
-        return f"{self.base}{RENDITION}/{number}.m4s", (self.film.sizes[number] // 16 + 1) * 16
+        return self.target(number), (self.film.sizes[number] // 16 + 1) * 16
 
     def segments(self) -> list[Wanted]:
         """All of them, as they play."""
@@ -55,12 +61,18 @@ class Session:
         """The key of a segment."""
         return f"{self.base}{RENDITION}/key/{number // PERIOD_SEGMENTS}", 16
 
+    def init(self) -> str:
+        """The rendition's init segment."""
+        return f"{self.base}{RENDITION}/init.mp4"
+
     def playlist(self) -> str:
         """The rendition's playlist."""
         return f"{self.base}{RENDITION}/index.m3u8"
 
 
-async def open_sessions(data: Path, edges: Sequence[str], film: Film, count: int) -> list[Session]:
+async def open_sessions(
+    data: Path, edges: Sequence[str], film: Film, count: int, protection: str = "aes"
+) -> list[Session]:
     """Sessions of viewers never seen before, each with a link of its own, opened at the first edge.
 
     Each has its lease there: it took a key, as a player does before its first segment.
@@ -72,7 +84,7 @@ async def open_sessions(data: Path, edges: Sequence[str], film: Film, count: int
         async with await Line.to(edges[0]) as line:
             for _ in left:
                 link = make_link(data, film.asset, list(edges), viewer=f"bench-{next(_names)}")
-                opened.append(await _open(line, link, film))
+                opened.append(await _open(line, f"{link}?protection={protection}", film))
 
     await asyncio.gather(*(some() for _ in range(min(_OPENING, count))))
     return opened
@@ -93,6 +105,25 @@ async def open_downloads(data: Path, edges: Sequence[str], film: Film) -> list[W
     return found
 
 
+async def open_protected(data: Path, edges: Sequence[str], film: Film) -> list[Wanted]:
+    """Every protected download of the film, likewise; each was opened with its session's key and compared."""
+    found: list[Wanted] = []
+    async with await Line.to(edges[0]) as line:
+        for number in range(min(FILES, film.segments)):
+            place, viewer = f"ece/{PROTECTED}{number}.mp4", f"bench-{next(_names)}"
+            link = make_link(data, film.asset, list(edges), download=place, viewer=viewer)
+            target = await _redirected(line, link)
+            told = await line.get(f"{target}/key", keep=True)
+            taken = await line.get(target, keep=True)
+            if (told.status, taken.status) != (200, 200):
+                raise WrongAnswer(f"protected download {number} was answered {told.status}, {taken.status}")
+            key = b64url_decode(json.loads(told.body)["key"])
+            if not film.is_segment(number, decoded(key, bytes(taken.body))):
+                raise WrongAnswer(f"protected download {number} has other bytes")
+            found.append((target, taken.length))
+    return found
+
+
 async def _open(line: Line, link: str, film: Film) -> Session:
     session = Session(film, (await _redirected(line, link)).removesuffix("main.m3u8"))
     key = await _patiently(line, session.key(0)[0])
@@ -103,7 +134,8 @@ async def _open(line: Line, link: str, film: Film) -> Session:
 
 async def _redirected(line: Line, link: str) -> str:
     """Where a link leads."""
-    answer = await _patiently(line, urlsplit(link).path)
+    parts = urlsplit(link)
+    answer = await _patiently(line, f"{parts.path}?{parts.query}" if parts.query else parts.path)
     if answer.status != 302:
         raise WrongAnswer(f"a link was answered {answer.status}")
     return answer.header("location")
@@ -148,6 +180,28 @@ async def verify(url: str, session: Session, numbers: Iterable[int], *, gulp_s: 
                 raise WrongAnswer(f"segment {number} is not the packaged one")
             checked += 1
     return checked
+
+
+async def verify_protected(program: Path, url: str, session: Session, *, gulp_s: float = 0.0) -> list[int]:
+    """Takes every segment under Common Encryption, has ffmpeg decrypt all, and compares every picture.
+
+    How long each is, as sent. WrongAnswer.
+    """
+    media = bytearray()
+    lengths: list[int] = []
+    async with await Line.to(url, gulp_s=gulp_s) as line:
+        key = await line.get(session.key(0)[0], keep=True)
+        for target in (session.init(), *map(session.target, range(session.film.segments))):
+            taken = await line.get(target, keep=True)
+            if taken.status != 200:
+                raise WrongAnswer(f"{taken.status} for {target.removeprefix(session.base)}")
+            if lengths and session.film.is_segment(len(lengths) - 1, bytes(taken.body)):
+                raise WrongAnswer("what was to be protected is in the clear")
+            media += taken.body
+            lengths.append(taken.length)
+    if await packets(program, bytes(media), bytes(key.body)) != session.film.packets:
+        raise WrongAnswer("protected segments do not decrypt to the packaged ones")
+    return lengths[1:]
 
 
 def _decrypted(key: bytes, number: int, body: bytearray) -> bytes:

@@ -1,7 +1,8 @@
 """Where a download comes from: a signed link, the edges it is good at, the session it opened there.
 
 Edges are tried in turn. What a link may not do is told at once, in the sentence the edge gave; what is only
-trouble (no answer, 5xx) is Trouble, for the caller to wait and try again.
+trouble (no answer, 5xx) is Trouble, for the caller to wait and try again. What comes encrypted is known by
+its Content-Encoding; its session's key, and what the file is, are asked for beside it.
 """
 
 import base64
@@ -9,6 +10,7 @@ import binascii
 import json
 import re
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from email.message import Message
 from typing import Final
@@ -16,14 +18,20 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import httpx
 
+from deploy.commands.fetch_form import Form, Kept, Plain, Sealed
 from edge.deliver.disposition import safe_name
+from keys.ece import CODING, LONGEST_HEADER, BadCoding, Header
+from keys.names import b64url_decode
 from keys.problems import STATUS, Problem
 
+MOST_TOLD: Final = 8192  # bytes read of what is small
 REFUSED_FOR_GOOD: Final = ("expired", "limit", "revoked")  # said only of a link whose signature holds
 NO_DOWNLOAD: Final = "This address does not answer like a download of Sluice."
 A_STREAM: Final = (
     "This is a link to a stream, not to a download: make one with `sluice link ASSET --download`."
 )
+NOT_SEALED: Final = "Offline use is of protected downloads, and this one leaves plain: leave out --offline."
+KEPT: Final = ".ece"  # behind the name of a file that is kept encrypted
 _RETRY: Final = (408, 425, 429)
 _EXTENDED_NAME: Final = re.compile(r"filename\*=UTF-8''([A-Za-z0-9!#$&+.^_`|~%-]*)", re.IGNORECASE)
 _DIGEST: Final = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
@@ -43,22 +51,31 @@ class About:
 
     name: str  # safe on a disk
     size: int
-    etag: str
+    mark: str  # another for another file; of a plain one its entity tag
     sha256: bytes | None  # None when it does not say
+    form: Form  # in which this session gets it
 
 
 class Source:
     """One link at one edge or more. Not for two event loops."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, edges: Sequence[str] = ()) -> None:
-        """`edges` are base URLs of further edges the link is good at. ValueError for what is no http URL."""
+    def __init__(
+        self, http: httpx.AsyncClient, url: str, edges: Sequence[str] = (), *, keep: bool = False
+    ) -> None:
+        """`edges` are base URLs of further edges the link is good at. ValueError for what is no http URL.
+
+        `keep`: what comes encrypted is wanted so, and nothing else.
+        """
+        self._keep = keep
         self._http = http
         bases = [base_of(url), *map(base_of, edges)]
         self._link = url[len(bases[0]) :]
         self._bases = list(dict.fromkeys(bases))
         self._at = 0
-        self._place = ""  # path of the session's URL
-        self.version = 0  # grows with every session opened
+        self._opened = ""  # path of the URL of the session opened last
+        self._place = ""  # of the session that is asked: opened, and what it gets is known
+        self.version = 0  # grows with every such session
+        self.form: Form = Plain("", 0)  # in which it gets the file
 
     @property
     def base(self) -> str:
@@ -76,13 +93,15 @@ class Source:
             self._at = (self._at + 1) % len(self._bases)
 
     async def open(self) -> None:
-        """Opens a session. Problem when the link is refused, Trouble when no edge answers."""
+        """Opens a session, which is asked once `about` is done.
+
+        Problem when the link is refused, Trouble when no edge answers.
+        """
         refused: Problem | None = None
         trouble: Trouble | None = None
         for _ in self._bases:
             try:
-                self._place = await self._opened()
-                self.version += 1
+                self._opened = await self._redirected()
                 return
             except Trouble as exc:
                 trouble = exc
@@ -98,22 +117,81 @@ class Source:
 
     async def about(self) -> About:
         """What the edge says of the file. Problem or Trouble."""
-        answer = await self.ask("HEAD", self.url)
+        place = self._opened
+        about = await self._about(self.base + place)
+        self._place, self.form = place, about.form  # at once: a form is good in its own session only
+        self.version += 1
+        return about
+
+    async def _about(self, url: str) -> About:
+        try:
+            answer = await self.ask("HEAD", url)
+        except Problem:  # such an answer has no body to say why
+            answer = await self.ask("GET", url)
+            await answer.aclose()
         if "mpegurl" in answer.headers.get("content-type", ""):
             raise Problem("bad_request", A_STREAM)
         length, etag = answer.headers.get("content-length", ""), answer.headers.get("etag", "")
         if answer.status_code != 200 or not length.isdecimal() or not etag.startswith('"'):
             raise Problem("bad_upstream", NO_DOWNLOAD)
+        coding = answer.headers.get("content-encoding", "identity").strip().lower()
+        if coding == CODING:
+            return await self._sealed(url, etag, int(length))
+        if coding != "identity":
+            raise Problem("bad_upstream", NO_DOWNLOAD, detail=f"content-encoding {coding}")
+        if self._keep:
+            raise Problem("bad_request", NOT_SEALED)
         digest = _DIGEST.search(answer.headers.get("repr-digest", ""))
         try:
             sha256 = base64.b64decode(digest[1]) if digest else None
         except binascii.Error:
             sha256 = None
-        return About(self._name(answer), int(length), etag, sha256)
+        announced = name_in(answer.headers.get("content-disposition", ""))
+        return About(self._name(announced), int(length), etag, sha256, Plain(etag, int(length)))
 
-    async def ask(self, method: str, url: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    async def _sealed(self, url: str, etag: str, length: int) -> About:
+        """What is said beside a session's key, and in the header of its form."""
+        told = await self._read("GET", f"{url}/key")
+        begin = await self._read("GET", url, {"range": f"bytes=0-{LONGEST_HEADER - 1}", "if-range": etag})
+        try:
+            said = json.loads(told)
+            key, sha256 = b64url_decode(said["key"]), b64url_decode(said["sha256"])
+            name, size, header = str(said["name"]), int(said["size"]), Header.read(begin)
+        except (ValueError, KeyError, TypeError, BadCoding) as exc:
+            raise Problem("bad_upstream", NO_DOWNLOAD, detail=type(exc).__name__) from exc
+        if (len(key), len(sha256)) != (16, 32) or size < 0 or header is None or header.coded(size) != length:
+            raise Problem("bad_upstream", NO_DOWNLOAD, detail="a key, digest, size or header of no form")
+        form = Sealed(etag, size, header, key)
+        if self._keep:  # another session's bytes are others, so they have another mark
+            return About(self._name(name) + KEPT, length, etag, sha256, Kept(form))
+        return About(self._name(name), size, f'"{said["sha256"]}"', sha256, form)
+
+    async def license(self, device: dict[str, str]) -> bytes:
+        """What the edge answers to this device's wish for a license for offline use. Problem or Trouble."""
+        wish = json.dumps({"device": device}).encode()
+        return await self._read("POST", f"{self.url}/license", {"content-type": "application/json"}, wish)
+
+    async def _read(
+        self, method: str, url: str, headers: dict[str, str] | None = None, body: bytes | None = None
+    ) -> bytes:
+        """The body of a small answer, as far as MOST_TOLD. Problem or Trouble."""
+        answer = await self.ask(method, url, headers, body)
+        found = bytearray()
+        async with aclosing(answer):
+            try:
+                async for data in answer.aiter_raw():
+                    found += data
+                    if len(found) >= MOST_TOLD:
+                        break
+            except httpx.HTTPError as exc:
+                raise Trouble(f"{base_of(url)} broke off ({type(exc).__name__}).") from exc
+        return bytes(found[:MOST_TOLD])
+
+    async def ask(
+        self, method: str, url: str, headers: dict[str, str] | None = None, body: bytes | None = None
+    ) -> httpx.Response:
         """The answer, its body not read: `aclose` it. Problem or Trouble when it is an error."""
-        request = self._http.build_request(method, url, headers=headers)
+        request = self._http.build_request(method, url, headers=headers, content=body)
         try:
             answer = await self._http.send(request, stream=True)
             if answer.is_error:
@@ -126,7 +204,7 @@ class Source:
             raise _refusal(answer)
         return answer
 
-    async def _opened(self) -> str:
+    async def _redirected(self) -> str:
         answer = await self.ask("GET", self.base + self._link)
         await answer.aclose()
         if answer.status_code != 302:
@@ -136,9 +214,8 @@ class Source:
             raise Problem("bad_request", A_STREAM)
         return str(place.path)
 
-    def _name(self, answer: httpx.Response) -> str:
+    def _name(self, announced: str) -> str:
         last = urlsplit(self._link).path.rsplit("/", 1)[-1]
-        announced = name_in(answer.headers.get("content-disposition", ""))
         return safe_name(announced) or safe_name(last) or "download"
 
 

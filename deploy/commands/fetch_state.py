@@ -50,9 +50,9 @@ class Done:
 
 @dataclass
 class State:
-    """A partial download of the file with this entity tag and size."""
+    """A partial download of the file with this mark and size. The mark of a plain one is its entity tag."""
 
-    etag: str
+    mark: str
     size: int
     done: Done = field(default_factory=Done)
 
@@ -60,7 +60,7 @@ class State:
         """Writes it in one step."""
         spans = [list(span) for span in self.done.spans]
         new = path.with_name(path.name + ".new")
-        new.write_text(json.dumps({"etag": self.etag, "size": self.size, "done": spans}) + "\n")
+        new.write_text(json.dumps({"etag": self.mark, "size": self.size, "done": spans}) + "\n")
         new.replace(path)
 
 

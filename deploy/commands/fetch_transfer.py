@@ -1,8 +1,8 @@
 """The bytes of a download into a partial file: several parts at once, each going on where it broke off.
 
 An edge that dies costs a pause and a turn to the next one; a session that ended is opened anew; a file that
-changed meanwhile is never mixed with what was there (If-Range, RFC 9110 §13.1.5). Nothing is given up while
-any part gets on.
+changed meanwhile is never mixed with what was there (If-Range, RFC 9110 §13.1.5). What comes encrypted is
+opened as it comes (`fetch_form`). Nothing is given up while any part gets on.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from typing import Final
 
 import httpx
 
+from deploy.commands.fetch_form import Form
 from deploy.commands.fetch_source import Source, Trouble
 from deploy.commands.fetch_state import State
 from keys.problems import Problem
@@ -88,7 +89,14 @@ class Transfer:
         while start < stop:
             base, version, at = self._source.base, self._source.version, start
             try:
-                start = await self._some(start, stop)
+                try:
+                    start = await self._some(start, stop)
+                except Problem as problem:
+                    start = self._state_at(start, stop)
+                    if problem.status != 403 or refused:
+                        raise
+                    await self._open_again(version)
+                    refused += 1
             except Trouble as trouble:
                 start = self._state_at(start, stop)
                 if self._clock() - self._moved > self._patience_s:
@@ -96,41 +104,44 @@ class Transfer:
                 self._source.next_edge(base)
                 await asyncio.sleep(max(pause, trouble.after_s))
                 pause = min(LONGEST_PAUSE_S, 2 * pause)
-            except Problem as problem:
-                if problem.status != 403 or refused:
-                    raise
-                refused += 1
-                await self._open_again(version)
             if start > at:
                 pause, refused = FIRST_PAUSE_S, 0
 
     async def _some(self, start: int, stop: int) -> int:
         """Fetches from `start` on, by one request; how far it came, which is `stop`."""
-        headers = {"range": f"bytes={start}-{stop - 1}", "if-range": self._state.etag}
+        form = self._source.form
+        first, end = form.span(start, stop)
+        headers = {"range": f"bytes={first}-{end - 1}", "if-range": form.etag}
         answer = await self._source.ask("GET", self._source.url, headers)
-        at = start
+        reading, at = form.reading(start, stop), start
         async with aclosing(answer):
-            self._check(answer, start, stop)
+            self._check(answer, form, first, end)
             try:
                 async for data in answer.aiter_raw():
-                    data = data[: stop - at]
-                    _write(self._fd, data, at)
-                    self._state.done.add(at, at + len(data))
-                    at += len(data)
-                    self._moved = self._clock()
-                    self._progress(len(data))
+                    data = data[: end - first]
+                    first += len(data)
+                    for plain in reading.feed(data):
+                        at = self._keep(plain, at)
             except httpx.HTTPError as exc:
                 raise Trouble(f"{self._source.base} broke off ({type(exc).__name__}).") from exc
-        if at < stop:
+        if first < end:
             raise Trouble(f"{self._source.base} sent less than it said.")
-        return at
+        return self._keep(reading.finish(), at)
 
-    def _check(self, answer: httpx.Response, start: int, stop: int) -> None:
-        if answer.headers.get("etag") != self._state.etag:
+    def _keep(self, data: bytes, at: int) -> int:
+        """Puts bytes of the file at their place; where they end."""
+        _write(self._fd, data, at)
+        self._state.done.add(at, at + len(data))
+        self._moved = self._clock()
+        self._progress(len(data))
+        return at + len(data)
+
+    def _check(self, answer: httpx.Response, form: Form, start: int, stop: int) -> None:
+        if answer.headers.get("etag") != form.etag:
             raise Changed
         span = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
-        wanted = (start, stop - 1, self._state.size)
-        whole = answer.status_code == 200 and start == 0 and stop == self._state.size
+        wanted = (start, stop - 1, form.length)
+        whole = answer.status_code == 200 and start == 0 and stop == form.length
         if not whole and (span is None or tuple(map(int, span.groups())) != wanted):
             raise Problem("bad_upstream", f"{self._source.base} sent another part than the one asked for.")
 
@@ -139,11 +150,16 @@ class Transfer:
         return next((min(e, stop) for s, e in self._state.done.spans if s <= start < e), start)
 
     async def _open_again(self, version: int) -> None:
-        """A new session, opened by one part for all. Problem when the link does not open any more."""
+        """A new session, opened by one part for all. Problem when the link does not open any more.
+
+        Changed when it is of another file.
+        """
         async with self._opening:
             if self._source.version == version:
                 self._told("The session has ended: opening the link again.")
                 await self._source.open()
+                if (await self._source.about()).mark != self._state.mark:
+                    raise Changed
 
 
 def _write(fd: int, data: bytes, at: int) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from deploy import units
 from deploy.commands.operator import Operator
 from deploy.commands.options import data_option, parsed
 from deploy.commands.output import print_table, width
+from deploy.commands.zones import zone_here
 from deploy.running import NotRunning, find
 from keys import secrets as secret_files
 from keys.container import ATTRIBUTE
@@ -54,11 +56,20 @@ LOOK_BACK_S: Final = 7 * 24 * 3600
 @click.option(
     "--renew",
     type=click.Choice(tuple(WAYS)),
-    help="Keep a download's token short-lived, and renew it so while it is used.",
+    help="Keep a download's or zone's token short-lived, and renew it so while it is used.",
 )
 @click.option("--renew-for", default="1m", metavar="DURATION", help="How long each renewal lasts. [1m]")
+@click.option(
+    "--offline",
+    metavar="DURATION",
+    help="Grant offline use of a protected download: a license lasts so long, 30d at most.",
+)
 @click.option("--token-name", default=ATTRIBUTE, help="What the token stands under. [URISigningPackage]")
-@click.option("--watch", is_flag=True, help="Print the player page's link instead of the stream's.")
+@click.option(
+    "--watch", is_flag=True, help="Print the link of a page instead: the player, or the download's."
+)
+@click.option("--zone", is_flag=True, help="ASSET is a path of a signed zone, such as courses/week-1/a.mp4.")
+@click.option("--below", is_flag=True, help="Good for all in the folder of a zone's path, and below it.")
 @data_option
 def link(
     asset: str,
@@ -77,22 +88,50 @@ def link(
     download: str | None,
     renew: str | None,
     renew_for: str,
+    offline: str | None,
     token_name: str,
     watch: bool,
+    zone: bool,
+    below: bool,
     data: Path,
 ) -> int:
     """Print a signed link to ASSET.
 
     Streams are counted for the viewer, over all his links; without --viewer for the link.
     A download's link is for browsers, curl, or `sluice fetch`.
+    With --zone it is for a path of a zone, good for as long as --for says, as often as it is used; with
+    --renew it has to be opened within --start-within, and is good for as long as --for says from then on.
     """
-    if download and watch:
-        raise click.UsageError("A link is to the player page or to a download, not to both.")
     start_within_s = int(parsed(units.seconds, start_within, "start-within"))
     session_s = int(parsed(units.seconds, length, "for"))
-    if renew and not download:
-        raise click.UsageError("Only a download's token is renewed: add --download.")
     renew_s = int(parsed(units.seconds, renew_for, "renew-for"))
+    offline_s = int(parsed(units.seconds, offline, "offline")) if offline else None
+    if offline and not download:
+        raise click.UsageError("Offline use is of a protected download: add --download.")
+    if zone:
+        if any((once, streams, opens, budget, speed, country, device, ip, download, watch)):
+            raise click.UsageError(
+                "A zone's link opens no session: only --for, --below, --viewer, --renew and --edge bind it."
+            )
+        how = {
+            "start_within_s": start_within_s if renew else session_s,
+            "session_s": session_s,
+            "viewer": viewer,
+            "renew": renew,
+            "renew_s": renew_s,
+            "attribute": token_name,
+            "below": below,
+        }
+        edges = [edge] if edge else list(find(data).edges)
+        named = None if edge else zone_here(asset.lstrip("/").partition("/")[0], data)
+        if named is not None and not named.signed:
+            raise click.UsageError(f"Zone {named.name} is public: its URLs need no link.")
+        click.echo(zone_link(data, asset, edges, **how))
+        return 0
+    if below:
+        raise click.UsageError("Only a zone's link is for what lies below a path: add --zone.")
+    if renew and not download:
+        raise click.UsageError("Only a download's or a zone's token is renewed: add --download or --zone.")
     edges = [edge.rstrip("/")] if edge else list(find(data).edges)
     if not edges:
         raise click.UsageError("No edge runs here: name one with --edge.")
@@ -112,6 +151,7 @@ def link(
         network=ip,
         renew=renew,
         renew_s=renew_s,
+        offline_s=offline_s,
         attribute=token_name,
         limits=_limits(
             streams=streams,
@@ -122,7 +162,7 @@ def link(
             device=device,
         ),
     )
-    click.echo(page_link(edges[0], signed) if watch else signed)
+    click.echo(page_link(edges[0], signed, download=bool(download)) if watch else signed)
     return 0
 
 
@@ -146,9 +186,22 @@ def make_link(data: Path, asset: str, edges: list[str], *, download: str | None 
         raise Problem("bad_request", f"This link cannot be made: {error}".rstrip(".") + ".") from error
 
 
-def page_link(edge: str, signed: str) -> str:
-    """The player page with the link in its fragment, which never leaves the browser."""
-    return f"{edge}/watch/#{signed}"
+def zone_link(data: Path, path: str, edges: Sequence[str], **how: Any) -> str:
+    """A link to a path of a zone at the first of these edges, good at all; `how` as `keys.sign_url` takes."""
+    bases = [edge.rstrip("/") for edge in edges]
+    if not bases:
+        raise click.UsageError("No edge runs here: name one with --edge.")
+    try:
+        issuer = secret_files.read_issuer(data / "secrets" / secret_files.ISSUER)
+        url = f"{bases[0]}/z/{path.lstrip('/')}"
+        return sign_url(url, issuer, hosts=bases[1:], **how)
+    except (ValueError, secret_files.BadSecret) as error:
+        raise Problem("bad_request", f"This link cannot be made: {error}".rstrip(".") + ".") from error
+
+
+def page_link(edge: str, signed: str, *, download: bool = False) -> str:
+    """The player or download page with the link in its fragment, which never leaves the browser."""
+    return f"{edge}/watch/{'download.html' if download else ''}#{signed}"
 
 
 @click.command()
@@ -217,9 +270,10 @@ def sessions_table(found: list[dict[str, Any]], now: float, *, narrow: bool) -> 
 
 
 def _state(session: dict[str, Any]) -> str:
-    """How the session stands; of a viewer who is slowed that too."""
+    """How the session stands; of a viewer who is slowed that too, and whether it has a license offline."""
     slowed = session["state"] == "live" and session["ripper"]["acted"] == "slow"
-    return "slowed" if slowed else str(session["state"])
+    state = "slowed" if slowed else str(session["state"])
+    return f"{state}, offline" if session.get("offline_until") else state
 
 
 def _published(data: Path, asset: str) -> dict[str, Any] | None:
@@ -241,14 +295,23 @@ def _published(data: Path, asset: str) -> dict[str, Any] | None:
 
 
 def _download_name(found: dict[str, Any] | None, asset: str, wanted: str | None) -> str:
-    """The download that is meant. Problem not_found, with what there is, when there is none of that name."""
+    """The place of the download that is meant: its name, in `ece/` when it leaves encrypted only.
+
+    Problem not_found, with what there is, when there is none of that name.
+    """
     if found is None:
         if wanted:
             return wanted
         raise Problem("unavailable", "Without the origin, name the download: --download=NAME.")
-    names = [str(each["name"]) for each in found["downloads"]]
+    names = [_place(each) for each in found["downloads"]]
     if not names:
         raise Problem("not_found", f"{asset} may not be downloaded: it was added without --download.")
-    if wanted and wanted not in names:
+    meant = [name for name in names if wanted in (None, name, name.removeprefix("ece/"))]
+    if not meant:
         raise Problem("not_found", f"{asset} has no download {wanted}. There is {', '.join(names)}.")
-    return wanted or names[0]
+    return meant[0]
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    name, protection = str(row["name"]), row.get("protection", "clear")
+    return name if protection == "clear" else f"{protection}/{name}"

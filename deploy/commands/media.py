@@ -1,5 +1,6 @@
 """`sluice add`, `assets`, `rm`: films into the running system, what there is, and away with it."""
 
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,12 +19,14 @@ from rich.progress import (
 from rich.table import Table
 
 from deploy import units
+from deploy.commands.drm import drm_source, provide
 from deploy.commands.limit import limit_options, set_limits
 from deploy.commands.operator import Operator
 from deploy.commands.options import data_option
 from deploy.commands.output import print_table
 from deploy.running import NotRunning
 from keys.problems import Problem
+from origin.downloads import FILES, offered
 
 PIECE: Final = 1 << 20
 POLL_S: Final = 0.4
@@ -36,8 +39,21 @@ _UNFINISHED: Final = ("uploading", "queued", "ingesting")
 @click.option("--title", default="", help="Title shown to people; otherwise the file's name.")
 @click.option(
     "--download",
-    type=click.Choice(["original", "renditions", "both"]),
+    type=click.Choice(FILES),
     help="Let viewers take away the file itself, an MP4 of each rendition, or both. [nothing]",
+)
+@click.option(
+    "--protect-downloads",
+    "protect",
+    is_flag=True,
+    help="What they take away leaves encrypted only, under a key of each session: `sluice fetch` opens it.",
+)
+@click.option(
+    "--drm",
+    metavar="SOURCE",
+    help="Encrypt once for everybody, with content keys of a DRM provider: a CPIX file; a SPEKE v2 address "
+    "(https://…), which is asked at ingest; or `new`, for keys that `sluice drm` tells a provider. "
+    "Whoever has such a key opens the film of every session: see docs/drm.md.",
 )
 @limit_options
 @click.option("--wait/--no-wait", default=True, help="Wait until it is published. [wait]")
@@ -47,6 +63,8 @@ def add(
     asset: str | None,
     title: str,
     download: str | None,
+    protect: bool,
+    drm: str | None,
     streams: int | str | None,
     viewer_streams: int | str | None,
     wait: bool,
@@ -55,16 +73,35 @@ def add(
     """Upload FILES to the running system and ingest them. Prints the asset of each, last on its line."""
     if asset and len(files) > 1:
         raise click.UsageError("--id is for one file only.")
+    if protect and not download:
+        raise click.UsageError("--protect-downloads says how they leave: add --download for what may.")
+    if drm and len(files) > 1 and "://" not in drm:
+        raise click.UsageError("--drm: a CPIX document is for one film. Add them one by one.")
+    provided, document = drm_source(drm)
     for file in files:
         _readable(file)
     with Operator(data) as operator:
         for file in files:
-            name = upload(operator, file, asset, title, download or "")
-            limit_new(operator, name, streams, viewer_streams)
+            name = upload(operator, file, asset, title, offered(download or "", protect=protect), provided)
+            with _dropped_unless_limited(operator, name if document else ""):
+                limit_new(operator, name, streams, viewer_streams)
+            if document:
+                provide(operator, name, document)
             if wait:
                 ingest(operator, name)
             click.echo(name)
     return 0
+
+
+@contextlib.contextmanager
+def _dropped_unless_limited(operator: Operator, asset: str) -> Iterator[None]:
+    """Takes an asset that waits for its document away again when the block fails: nobody would hand it in."""
+    try:
+        yield
+    except BaseException:
+        if asset:
+            operator.origin("DELETE", f"/v1/assets/{asset}")
+        raise
 
 
 def _readable(file: Path) -> None:
@@ -80,11 +117,16 @@ def _readable(file: Path) -> None:
 
 
 def upload(
-    operator: Operator, file: Path, asset: str | None = None, title: str = "", download: str = ""
+    operator: Operator,
+    file: Path,
+    asset: str | None = None,
+    title: str = "",
+    download: str = "",
+    drm: str = "",
 ) -> str:
     """Sends the file with a progress bar on stderr; the asset it became. Problem as the origin refuses it."""
     size = file.stat().st_size
-    wishes = {"id": asset, "title": title, "download": download}
+    wishes = {"id": asset, "title": title, "download": download, "drm": drm}
     query = {"name": file.name} | {name: wish for name, wish in wishes.items() if wish}
     with progress_bar(DownloadColumn(), TransferSpeedColumn()) as progress, file.open("rb") as source:
         task = progress.add_task(f"upload {file.name}", total=size)

@@ -17,6 +17,7 @@ from keys.problems import Problem
 _WARNING: Final = {
     "origin": "What it packaged plays nowhere any more. ",
     "edge": "It gets no keys and no media any more; who watches there goes on for 15 minutes at most. ",
+    "shield": "It gets no media any more; edges ask others. ",
     "console": "",
 }
 
@@ -26,7 +27,7 @@ _WARNING: Final = {
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @data_option
 def nodes(removed: str | None, yes: bool, data: Path) -> int:
-    """List the nodes that are enrolled: edges, origins, consoles.
+    """List the nodes that are enrolled: edges, shields, origins, consoles.
 
     --remove strikes one out, within seconds, and makes the join token of its kind anew: those that are
     enrolled need none. A node that is to come back gets the new token and is started again.

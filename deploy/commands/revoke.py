@@ -28,7 +28,28 @@ _KINDS: Final = {
 }
 
 
-@click.command()
+class TakesIds(click.Command):
+    """A command whose argument may be an ID: one in 64 of those begins with a dash, and is no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See click. IDs that look like options go behind a `--`."""
+        valued = {
+            name
+            for each in self.params
+            if isinstance(each, click.Option) and not each.is_flag
+            for name in each.opts
+        }
+        ids = [
+            number
+            for number, word in enumerate(args)
+            if word.startswith("-") and _ID.fullmatch(word) and (not number or args[number - 1] not in valued)
+        ]
+        if ids and "--" not in args:
+            args = [word for n, word in enumerate(args) if n not in ids] + ["--", *(args[n] for n in ids)]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=TakesIds)
 @click.argument("what", required=False)
 @click.option("--session", "sid", metavar="ID", help="A session.")
 @click.option("--link", "lid", metavar="ID", help="All that a link opened, and may open.")

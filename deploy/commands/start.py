@@ -42,18 +42,35 @@ admin = _alone("admin", "the admin console")
 
 
 @click.command()
-@click.option("--zone", "zones", multiple=True, metavar="PREFIX=URL", help=plain.ZONE_HELP)
+@setting_options("shield")
+def shield(**given: Any) -> int:
+    """Run a shield: a cache of sealed media between edges and the origin.
+
+    Edges that have its address in `shields` ask it first; it asks the origin once for all of them. It holds
+    no keys, enrols with the join token of edges, and listens on port-base + 3. docs/deployment.md tells where
+    one is worth it.
+    """
+    return run(settings_from(given), ("shield",))
+
+
+@click.command()
+@click.option("--zone", "plain_zones", multiple=True, metavar="PREFIX=URL", help=plain.ZONE_HELP)
 @click.option("--plain", "alone", is_flag=True, help="Be a cache for zones and nothing else.")
 @click.option("--port", metavar="PORT", help="Where a plain edge listens. [port-base + 10]")
+@click.option("--first-byte", metavar="DURATION", help=plain.FIRST_BYTE_HELP)
 @setting_options("edge")
-def edge(zones: tuple[str, ...], alone: bool, port: str | None, **given: Any) -> int:
+def edge(
+    plain_zones: tuple[str, ...], alone: bool, port: str | None, first_byte: str | None, **given: Any
+) -> int:
     """Run edges alone, the same way `up` does; or, with --plain, a shared HTTP cache in one process.
 
     `sluice edge --port 8080 --zone /=http://127.0.0.1:8000 --plain` is a reverse-proxy cache in front of any
     HTTP origin: no keys service, no tokens, no Redis, nothing on disk. docs/zones.md says what it does.
     """
-    if alone or zones or port is not None:
-        return plain.run(plain.wanted(zones, port, settings_from(given), alone=alone))
+    if alone or plain_zones or port is not None or first_byte is not None:
+        return plain.run(
+            plain.wanted(plain_zones, port, settings_from(given), alone=alone, first_byte=first_byte)
+        )
     return run(settings_from(given), ("edge",))
 
 

@@ -11,12 +11,13 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
-from httpx_aiohttp import AiohttpTransport
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from keys.connections import pooled
 from keys.problems import STATUS, Problem
 
+CONNECTIONS: Final = 100
 ANSWER_S: Final = 10.0  # for everything but uploads
 KEEP_ALIVE_S: Final = 3.0  # below the server's 5, so that no request goes into a connection just being closed
 _PASSED_ON: Final = ("content-type", "content-length")
@@ -28,7 +29,7 @@ class OriginClient:
     def __init__(self, url: str, admin_token: str) -> None:
         self._http = httpx.AsyncClient(
             base_url=url,
-            transport=AiohttpTransport(trust_env=False, limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_S)),
+            transport=pooled(connections=CONNECTIONS, kept_s=KEEP_ALIVE_S),
             headers={"authorization": f"Bearer {admin_token}", "accept": "application/json"},
             timeout=ANSWER_S,
             trust_env=False,

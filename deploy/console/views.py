@@ -60,6 +60,7 @@ class Views:
             ("GET", "/api/edges", self.edges),
             ("POST", "/api/links", self.link),
             ("POST", "/api/revocations", self.revoke),
+            ("POST", "/api/purges", self.purge),
             ("POST", "/api/sessions/end", self.end_sessions),
             ("POST", "/api/assets/{id}/cancel", self.cancel),
             ("POST", "/api/assets/{id}/retry", self.retry),
@@ -112,13 +113,15 @@ class Views:
         )
 
     async def edges(self, request: Request) -> Response:
-        """`GET /api/edges`: `{edges}`, what each does now (`deploy.console.edges.row`)."""
-        return JSONResponse({"edges": await self._readings.rows()})
+        """`GET /api/edges`: `{edges, zones}`, what each does now (`deploy.console.edges`)."""
+        edges, zones = await self._readings.rows_and_zones()
+        return JSONResponse({"edges": edges, "zones": zones})
 
     async def link(self, request: Request) -> Response:
         """`POST /api/links` `{asset, start_within_s, session_s, viewer, once, streams, edge, download}`.
 
-        Answers `{link, watch}`. `download` names one; null: the stream is meant. A download has no `watch`.
+        Answers `{link, watch}`. `download` names one, as `ece/NAME` when it leaves encrypted only; null: the
+        stream is meant. A download has no `watch`.
         `streams` null: as many at once as the site allows.
         """
         asked = await _body(request)
@@ -130,7 +133,8 @@ class Views:
             raise Problem("bad_request", "A viewer is a name or number of yours.")
         asset, file = asset_id(_text(asked, "asset")), asked.get("download") or None
         if file is not None:
-            file = file_name(_text(asked, "download"))
+            file = _text(asked, "download")
+            file_name(file.removeprefix("ece/"))
         try:
             link = sign_url(
                 f"{edge}/d/{asset}/{file}" if file else f"{edge}/v/{asset}/main.m3u8",
@@ -145,7 +149,8 @@ class Views:
             )
         except (ValueError, BadSecret) as exc:
             raise Problem("bad_request", f"This link cannot be made: {exc}.") from exc
-        return JSONResponse({"link": link, "watch": None if file else f"{edge}/watch/#{link}"}, 201)
+        page = f"{edge}/watch/{'download.html' if file else ''}#{link}"
+        return JSONResponse({"link": link, "watch": page}, 201)
 
     async def revoke(self, request: Request) -> Response:
         """`POST /api/revocations` `{kind, value}`."""
@@ -155,6 +160,14 @@ class Views:
             raise Problem("bad_request", "This cannot be revoked.")
         await self._keys.revoke(kind, value)
         return Response(status_code=204)
+
+    async def purge(self, request: Request) -> Response:
+        """`POST /api/purges` `{zone, kind, value, soft}` (`keys.purge`): 204, or 200 `{warning}`."""
+        asked = await _body(request)
+        zone, kind, value = (_text(asked, name) for name in ("zone", "kind", "value"))
+        soft = asked.get("soft") is True
+        _, warning = await self._keys.purge_and_warning(zone, kind, value, soft=soft)
+        return JSONResponse({"warning": warning}) if warning else Response(status_code=204)
 
     async def end_sessions(self, request: Request) -> Response:
         """`POST /api/sessions/end` `{viewer}`: ends what he watches now; answers `{ended}`, how many."""

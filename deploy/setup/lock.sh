@@ -22,3 +22,12 @@ for tool in pip node uv; do
     echo "$package" | compile - -o "tools/$tool.lock"
 done
 cd npm && npm install --package-lock-only --silent
+# Whom a package would like to be paid by is no part of what is installed.
+"$root/.venv/bin/python" - package-lock.json <<'END'
+import json, pathlib, sys
+file = pathlib.Path(sys.argv[1])
+lock = json.loads(file.read_text())
+for package in lock["packages"].values():
+    package.pop("funding", None)
+file.write_text(json.dumps(lock, indent=2, ensure_ascii=False) + "\n")
+END

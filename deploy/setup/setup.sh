@@ -98,11 +98,11 @@ run_npm() {
 install_pages() {
     vendor=$root/edge/web/vendor
     wanted=$(digest "$here/npm/package-lock.json" "$here/vendor.py")
-    if [ -f "$vendor/hls.min.js" ]; then
+    if [ -f "$vendor/shaka-player.js" ]; then
         done_already players "$wanted" && return
         [ -n "$1" ] && done_already pages "$wanted" && return
     fi
-    say "hls.js for the player page"
+    say "hls.js and Shaka Player for the player page"
     rm -rf "$tools/npm" && mkdir -p "$tools" && cp -R "$here/npm" "$tools/npm"
     (cd "$tools/npm" && run_npm ci --silent $1) || fail "npm could not fetch the packages of deploy/setup/npm"
     "$venv/bin/python" "$here/vendor.py" "$tools/npm" "$vendor"

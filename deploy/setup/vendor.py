@@ -10,7 +10,10 @@ import shutil
 import sys
 from pathlib import Path
 
-FILES = {"hls.min.js": ("hls.js", "dist/hls.min.js")}  # name here: package, file in it
+FILES = {  # name here: package, file in it
+    "hls.min.js": ("hls.js", "dist/hls.min.js"),
+    "shaka-player.js": ("shaka-player", "dist/shaka-player.dash-es2021.js"),
+}
 
 
 def main(npm: Path, vendor: Path) -> None:

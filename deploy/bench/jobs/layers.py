@@ -16,7 +16,7 @@ from typing import Any, Final
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from deploy import assemble
+from deploy import assemble_edge
 from deploy.bench.rig import Rig
 from deploy.bench.rows import Row
 from deploy.bench.viewers import Session
@@ -92,7 +92,7 @@ async def _layers(app: EdgeApp, sessions: list[Session]) -> dict[str, Call]:
     async def names(n: int) -> object:
         lease, number = leases[n], routes[n].number
         tag = entity_tag(lease, rendition.id, segment_object(number), rendition.sizes[number], "aes")
-        return tag, segment_key(lease, rendition, "aes", period_of(descriptor, number))
+        return tag, segment_key(lease, rendition, period_of(descriptor, number))
 
     async def grant(n: int) -> None:
         lease, number = leases[n], routes[n].number
@@ -147,7 +147,7 @@ async def _cost(call: Call, calls: int) -> tuple[float, ...]:
 @contextlib.asynccontextmanager
 async def _worker(rig: Rig) -> AsyncIterator[EdgeApp]:
     """One more worker of the measured edge, in this process: its cache, its pace store, its trust."""
-    app = await assemble.build_edge(rig.system.settings, 0, WORKER)
+    app = await assemble_edge.build_edge(rig.system.settings, 0, WORKER)
     assert isinstance(app, EdgeApp)
     told: asyncio.Queue[Message] = asyncio.Queue()
     ready, ended = asyncio.Event(), asyncio.Event()

@@ -10,7 +10,10 @@ const START = [["15 minutes", 15 * MINUTE], ["2 hours", 2 * HOUR], ["1 day", 24 
 const LENGTH = [["1 hour", HOUR], ["3 hours", 3 * HOUR], ["6 hours", 6 * HOUR], ["12 hours", 12 * HOUR]];
 
 export function makeLink(asset, edges) {
-  const files = (asset.downloads ?? []).map((file) => [`Download: ${file.name} (${bytes(file.size)})`, file.name]);
+  const files = (asset.downloads ?? []).map((file) => {
+    const encrypted = file.protection === "ece";
+    return [`Download: ${file.name} (${bytes(file.size)}${encrypted ? ", encrypted" : ""})`, (encrypted ? "ece/" : "") + file.name];
+  });
   const what = choice("what", [["The stream, for any player", ""], ...files], "");
   const start = choice("start", START, 2 * HOUR);
   const length = choice("length", LENGTH, 6 * HOUR);
@@ -45,7 +48,7 @@ export function makeLink(asset, edges) {
         edge: edge.value,
         download: what.value || null,
       });
-      showLink(asset, made, once.checked, start.selectedOptions[0].textContent);
+      showLink(asset, made, { file: Boolean(what.value), once: once.checked, within: start.selectedOptions[0].textContent });
     } catch (refused) {
       error.hidden = false;
       error.textContent = refused.message;
@@ -55,16 +58,14 @@ export function makeLink(asset, edges) {
   openDialog(`Link to ${asset.title || asset.id}`, form);
 }
 
-function showLink(asset, made, once, within) {
+function showLink(asset, made, { file, once, within }) {
   openDialog(
     `Link to ${asset.title || asset.id}`,
-    h("p", { class: "muted" }, `It can be opened for ${within}${once ? ", by one session only" : ""}. Whoever has it can ${made.watch ? "watch" : "download the file"}, so send it as you would a key.`),
-    made.watch ? copyField("Player page", made.watch, "watch-link") : null,
-    copyField(made.watch ? "Signed link for players (VLC, ffmpeg, hls.js)" : "Signed link for browsers, curl and sluice fetch", made.link, "signed-link"),
+    h("p", { class: "muted" }, `It can be opened for ${within}${once ? ", by one session only" : ""}. Whoever has it can ${file ? "download the file" : "watch"}, so send it as you would a key.`),
+    copyField(file ? "Download page" : "Player page", made.watch, "watch-link"),
+    copyField(file ? "Signed link for curl and sluice fetch" : "Signed link for players (VLC, ffmpeg, hls.js)", made.link, "signed-link"),
     h("div", { class: "buttons" }, closeButton("Done"),
-      made.watch
-        ? h("a", { class: "button primary", href: made.watch, target: "_blank", rel: "noopener noreferrer" }, "Open the player")
-        : h("a", { class: "button primary", href: made.link, rel: "noopener noreferrer" }, "Download")),
+      h("a", { class: "button primary", href: made.watch, target: "_blank", rel: "noopener noreferrer" }, file ? "Open the download page" : "Open the player")),
   );
 }
 

@@ -4,10 +4,12 @@
 import { renderAssets } from "/ui/assets.js";
 import { toast } from "/ui/dialogs.js";
 import { renderEdges } from "/ui/edges.js";
+import { purgeDialog } from "/ui/purge.js";
 import { renderSessions } from "/ui/sessions.js";
 import { request } from "/ui/shared/api.js";
 import { setText } from "/ui/shared/dom.js";
 import { uploadArea } from "/ui/shared/uploader.js";
+import { renderZones } from "/ui/zones.js";
 
 const POLL_MS = 1000;
 const part = (id) => document.getElementById(id);
@@ -30,7 +32,9 @@ async function refresh() {
 async function refreshEdges() {
   clearTimeout(edgesTimer);
   try {
-    renderEdges((await request("GET", "/api/edges")).edges);
+    const { edges, zones } = await request("GET", "/api/edges");
+    renderEdges(edges);
+    renderZones(zones);
   } catch (error) {
     if (error.status === 401) return; // signing in starts it again; other trouble `refresh` tells of
   }
@@ -86,6 +90,8 @@ part("logout").addEventListener("click", async () => {
   await request("POST", "/logout").catch((error) => toast(error.message, "bad"));
   signIn();
 });
+
+part("purge").addEventListener("click", () => purgeDialog());
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden || !part("gate").hidden) return;

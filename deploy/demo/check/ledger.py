@@ -40,7 +40,7 @@ def stored_slices(size: int) -> int:
 
 def between(before: Mapping[str, float], after: Mapping[str, float], stored: Packaged) -> Ledger:
     """What two readings of the origin's counters say about a film nobody had asked for before the first."""
-    sizes = [path.stat().st_size for path in stored.stored()]
+    sizes = [path.stat().st_size for path in stored.played()]
     requests, sent = (int(after.get(name, 0) - before.get(name, 0)) for name in (REQUESTS, BYTES))
     return Ledger(requests, sent, sum(map(stored_slices, sizes)), sum(sizes))
 

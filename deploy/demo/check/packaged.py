@@ -14,6 +14,7 @@ from keys.names import DEFAULT_TENANT
 from keys.root_files import RootKeyFiles
 from keys.store_keys import KeyStore
 from origin.media.asset import INIT_OBJECT, segment_object
+from origin.media.maps import MAP_OBJECTS
 from origin.media.seal import SLICE, TAG, Sealer
 
 
@@ -52,6 +53,10 @@ class Packaged:
     def stored(self) -> list[Path]:
         """Every stored object, sealed or not."""
         return sorted(p for p in self.folder.rglob("*") if p.is_file())
+
+    def played(self) -> list[Path]:
+        """What players of `aes` are served: all but the protection maps, for cbcs and cenc."""
+        return [path for path in self.stored() if not path.name.startswith(MAP_OBJECTS)]
 
     def renditions(self) -> list[str]:
         """IDs of what has segments."""
