@@ -60,7 +60,7 @@ func hide(key Key, text string) string { // a compact JWE: dir, A128GCM
 func number(text string, least int) int {
 	value, err := strconv.Atoi(text)
 	if err != nil || value < least || len(text) > 15 {
-		panic("a limit is a whole number from 1, speed from 16384, renew_s is seconds")
+		panic("a limit is a whole number from 1, speed from 16384, renew_s and offline are seconds")
 	}
 	return value
 }
@@ -91,7 +91,7 @@ func SignLink(key Key, edges []string, path string, options map[string]string) s
 	option := map[string]string{"start_within": "7200", "session": "21600", "once": "no", "device": "no", "renew_s": "60",
 		"id": b64.EncodeToString(random(16)), "now": strconv.FormatInt(time.Now().Unix(), 10)}
 	for name, value := range options {
-		if _, known := option[name]; !known && !matches(`^(viewer|network|streams|opens|budget|speed|country|renew)$`, name) {
+		if _, known := option[name]; !known && !matches(`^(viewer|network|streams|opens|budget|speed|country|renew|offline)$`, name) {
 			panic("there is no option " + name)
 		}
 		option[name] = value
@@ -133,6 +133,13 @@ func SignLink(key Key, edges []string, path string, options map[string]string) s
 	}
 	if limited := limits(option); len(limited) > 0 {
 		claims["limits"], claims["cdnicrit"] = limited, "limits"
+	}
+	if text, given := option["offline"]; given {
+		length := number(text, 1)
+		if length > 2592000 || !matches(`^/d/[^/]+/ece/[^/]+$`, path) {
+			panic("offline is 1 to 2592000 seconds, for a protected download")
+		}
+		claims["offline"] = length
 	}
 	if by, given := option["renew"]; given { // RFC 9246 §3
 		way := map[string]int{"cookie": 1, "redirect": 2}[by]

@@ -9,6 +9,7 @@ const EDGE = /^https?:\/\/([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]*)?$/;
 const OPTIONS = {
   start_within: 7200, session: 21600, viewer: null, network: null, once: "no", id: null, now: 0,
   streams: null, opens: null, budget: null, speed: null, country: null, device: "no", renew: null, renew_s: 60,
+  offline: null,
 };
 const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 const quoted = (text) => text.replace(/[.[\]]/g, "\\$&");
@@ -48,6 +49,13 @@ function renewalOf(path, { renew, renew_s }) { // RFC 9246 §3
   return { cdnistt: renew === "cookie" ? 1 : 2, cdniets: seconds(renew_s), cdnistd: 3 };
 }
 
+function offlineOf(path, { offline }) {
+  if (offline === null) return {};
+  if (!/^\/d\/[^/]+\/ece\/[^/]+$/.test(path) || seconds(offline) > 2592000)
+    throw new Error("offline is 1 to 2592000 seconds, for a protected download");
+  return { offline: Number(offline) };
+}
+
 export function signLink(key, edges, path, options = {}) {
   const unknown = Object.keys(options).find((name) => !Object.hasOwn(OPTIONS, name));
   if (unknown !== undefined) throw new Error(`there is no option ${unknown}`);
@@ -68,7 +76,8 @@ export function signLink(key, edges, path, options = {}) {
     cdniuc: `regex:${hosts.length > 1 ? `(${hosts.join("|")})` : hosts[0]}${pattern}`,
     [once === "yes" ? "jti" : "lid"]: id,
     ...(viewer !== null && { sub: hide(key, viewer) }), ...(network !== null && { cdniip: hide(key, network) }),
-    ...(Object.keys(limits).length && { limits, cdnicrit: "limits" }), ...renewalOf(path, rest),
+    ...(Object.keys(limits).length && { limits, cdnicrit: "limits" }), ...offlineOf(path, rest),
+    ...renewalOf(path, rest),
   };
   const text = `${part({ alg: "EdDSA", kid: key.kid, typ: "JWT" })}.${part(claims)}`;
   const signature = sign(null, Buffer.from(text), createPrivateKey({ key: key.jwk, format: "jwk" }));

@@ -7,7 +7,7 @@ const EDGE = '~^https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]*)?$~D';
 const OPTIONS = [
     'start_within' => 7200, 'session' => 21600, 'viewer' => null, 'network' => null, 'once' => 'no', 'id' => null, 'now' => 0,
     'streams' => null, 'opens' => null, 'budget' => null, 'speed' => null, 'country' => null, 'device' => 'no',
-    'renew' => null, 'renew_s' => 60,
+    'renew' => null, 'renew_s' => 60, 'offline' => null,
 ];
 
 function b64url(string $data): string { return rtrim(strtr(base64_encode($data), '+/', '-_'), '='); }
@@ -44,6 +44,11 @@ function renewal(string $path, string $by, int|string $for): array { // RFC 9246
         throw new InvalidArgumentException('renew is cookie or redirect, for a download');
     return ['cdnistt' => $by === 'cookie' ? 1 : 2, 'cdniets' => seconds($for), 'cdnistd' => 3];
 }
+function offline_use(string $path, int|string $for): array {
+    if (!preg_match('~^/d/[^/]+/ece/[^/]+$~D', $path) || seconds($for) > 2592000)
+        throw new InvalidArgumentException('offline is 1 to 2592000 seconds, for a protected download');
+    return ['offline' => seconds($for)];
+}
 function quoted(string $text): string { return preg_replace('/[.\[\]]/', '\\\\$0', $text); }
 
 function sign_link(array $key, array $edges, string $path, array $options = []): string {
@@ -66,6 +71,7 @@ function sign_link(array $key, array $edges, string $path, array $options = []):
     if ($option['viewer'] !== null) $claims['sub'] = hide($key, $option['viewer']);
     if ($option['network'] !== null) $claims['cdniip'] = hide($key, $option['network']);
     if ($limits = limits($option)) $claims += ['limits' => $limits, 'cdnicrit' => 'limits'];
+    if ($option['offline'] !== null) $claims += offline_use($path, $option['offline']);
     if ($option['renew'] !== null) $claims += renewal($path, $option['renew'], $option['renew_s']);
     $text = part(['alg' => 'EdDSA', 'kid' => $key['kid'], 'typ' => 'JWT']) . '.' . part($claims);
     $pair = sodium_crypto_sign_seed_keypair(from_b64url($key['jwk']['d']));

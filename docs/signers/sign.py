@@ -57,11 +57,18 @@ def renewal(path: str, by: str, seconds: int) -> dict:  # RFC 9246 §3
     return {"cdnistt": 1 if by == "cookie" else 2, "cdniets": seconds, "cdnistd": 3}
 
 
+def offline_use(path: str, seconds: int) -> dict:
+    if not re.fullmatch("/d/[^/]+/ece/[^/]+", path) or not 1 <= seconds <= 2592000:
+        raise ValueError("offline is 1 to 2592000 seconds, for a protected download, /d/film/ece/film.mp4")
+    return {"offline": seconds}
+
+
 def sign_link(
     key: dict, edges: list, path: str, start_within: int = 7200, session: int = 21600, once: bool = False,
     viewer: str | None = None, network: str | None = None, id: str | None = None, now: int = 0,
     streams: int | None = None, opens: int | None = None, budget: int | None = None, speed: int | None = None,
     country: str | None = None, device: bool = False, renew: str | None = None, renew_s: int = 60,
+    offline: int | None = None,
 ) -> str:  # fmt: skip
     now, id = now or int(time.time()), b64url(os.urandom(16)) if id is None else id
     if key["alg"] != "EdDSA" or not all(re.fullmatch(EDGE, edge) for edge in edges):
@@ -81,6 +88,7 @@ def sign_link(
     }
     if limited := limits(country, device, streams=streams, opens=opens, budget=budget, speed=speed):
         claims |= {"limits": limited, "cdnicrit": "limits"}
+    claims |= {} if offline is None else offline_use(path, offline)
     claims |= {} if renew is None else renewal(path, renew, renew_s)
     text = f"{part({'alg': 'EdDSA', 'kid': key['kid'], 'typ': 'JWT'})}.{part(claims)}"
     private = Ed25519PrivateKey.from_private_bytes(from_b64url(key["jwk"]["d"]))
@@ -95,7 +103,7 @@ def yes(text: str) -> bool:
 
 
 READ = {"start_within": int, "session": int, "now": int, "renew_s": int, "once": yes, "device": yes}
-READ |= dict.fromkeys(LEAST, int)
+READ |= dict.fromkeys((*LEAST, "offline"), int)
 
 if __name__ == "__main__":
     try:

@@ -47,9 +47,18 @@ module Sluice
     { cdnistt: by == "cookie" ? 1 : 2, cdniets: Integer(seconds), cdnistd: 3 }
   end
 
+  def self.offline_use(path, seconds)
+    unless path.match?(%r{\A/d/[^/]+/ece/[^/]+\z}) && Integer(seconds).between?(1, 2_592_000)
+      raise ArgumentError, "offline is 1 to 2592000 seconds, for a protected download"
+    end
+
+    { offline: Integer(seconds) }
+  end
+
   def self.sign_link(key, edges, path, start_within: 7200, session: 21600, viewer: nil, network: nil, once: "no",
                      id: b64url(OpenSSL::Random.random_bytes(16)), now: Time.now.to_i, streams: nil, opens: nil,
-                     budget: nil, speed: nil, country: nil, device: "no", renew: nil, renew_s: 60)
+                     budget: nil, speed: nil, country: nil, device: "no", renew: nil, renew_s: 60,
+                     offline: nil)
     now, start_within, session = [now, start_within, session].map { |seconds| Integer(seconds) }
     if key["alg"] != "EdDSA" || edges.empty? || !edges.all?(EDGE)
       raise ArgumentError, "the key is an Ed25519 one, an edge is like https://edge.example.org"
@@ -69,6 +78,7 @@ module Sluice
     { sub: viewer, cdniip: network }.each { |name, text| claims[name] = hide(key, text) if text }
     limited = limits(country, device, streams:, opens:, budget:, speed:)
     claims.merge!(limits: limited, cdnicrit: "limits") unless limited.empty?
+    claims.merge!(offline_use(path, offline)) if offline
     claims.merge!(renewal(path, renew, renew_s)) if renew
     text = "#{part({ alg: "EdDSA", kid: key["kid"], typ: "JWT" })}.#{part(claims)}"
     private_key = OpenSSL::PKey.read(ED25519 + from_b64url(key["jwk"]["d"]))

@@ -19,11 +19,11 @@ key=$1 edges=$2 path=$3
 [ -r "$key" ] || fail "cannot read $key"
 shift 3
 start_within=7200 session=21600 once=no id=$(openssl rand 16 | b64url) now=$(date +%s)
-streams='' opens='' budget='' speed='' country='' device=no renew='' renew_s=60
+streams='' opens='' budget='' speed='' country='' device=no renew='' renew_s=60 offline=''
 for word; do
     value=${word#*=}
     case $word in
-        start_within=* | session=* | now=* | renew_s=* | streams=* | opens=* | budget=* | speed=*)
+        start_within=* | session=* | now=* | renew_s=* | offline=* | streams=* | opens=* | budget=* | speed=*)
             case $value in '' | 0* | *[!0-9]* | ????????????????*) fail "${word%%=*} is a whole number from 1" ;; esac ;;
         once=yes | once=no | device=yes | device=no | renew=cookie | renew=redirect) ;;
         country=*) printf '%s\n' "$value" | grep -qxE '[A-Z]{2}(,[A-Z]{2}){0,59}' ||
@@ -37,6 +37,7 @@ for word; do
         once=*) once=$value ;; id=*) id=$value ;; streams=*) streams=$value ;; opens=*) opens=$value ;;
         budget=*) budget=$value ;; speed=*) speed=$value ;; country=*) country=$value ;;
         device=*) device=$value ;; renew=*) renew=$value ;; renew_s=*) renew_s=$value ;;
+        offline=*) offline=$value ;;
     esac
 done
 case $path in
@@ -50,6 +51,10 @@ case $renew$path in
     cookie/d/*/* | redirect/d/*/* | /*) ;;
     *) fail 'renew is for a download' ;;
 esac
+if [ -n "$offline" ]; then
+    printf '%s\n' "$path" | grep -qxE '/d/[^/]+/ece/[^/]+' || fail 'offline is for a protected download'
+    [ "$offline" -le 2592000 ] || fail 'offline is at most 2592000 seconds'
+fi
 case $edges in *[!]a-z0-9.:/,[-]*) fail 'an edge is like https://edge.example.org' ;; esac
 [ "$(member alg)" = EdDSA ] || fail 'the key is no Ed25519 one'
 
@@ -69,6 +74,7 @@ done
 [ -z "$country" ] || limits="$limits,\"countries\":[\"$(printf %s "$country" | sed 's/,/","/g')\"]"
 [ "$device" = no ] || limits="$limits,\"device\":true"
 [ -z "$limits" ] || more=",\"limits\":{${limits#,}},\"cdnicrit\":\"limits\""
+[ -z "$offline" ] || more="$more,\"offline\":$offline"
 case $renew in # RFC 9246 §3
     cookie) more="$more,\"cdnistt\":1,\"cdniets\":$renew_s,\"cdnistd\":3" ;;
     redirect) more="$more,\"cdnistt\":2,\"cdniets\":$renew_s,\"cdnistd\":3" ;;
