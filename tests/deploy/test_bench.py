@@ -10,7 +10,7 @@ import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.bench import report
+from deploy.bench import ffmpeg, film, report
 from deploy.bench.figures import Spread, percentile, ratios
 from deploy.bench.film import PERIOD_SEGMENTS, Film
 from deploy.bench.jobs import JOBS
@@ -19,6 +19,12 @@ from deploy.bench.processes import cpu_seconds, private_bytes
 from deploy.bench.rig import Size, running
 from deploy.bench.rows import Bar, Row, short
 from deploy.bench.viewers import Session, WrongAnswer, take
+from deploy.ffmpeg import ffmpeg_path
+from deploy.layers import load
+from origin.media.protected_init import protected_init
+from origin.media.protection import SCHEMES, Protector
+from origin.media.segmenting import Segment, Splitter
+from tests.support.cenc import encrypted
 
 TINY = Size(
     rounds=1,
@@ -63,6 +69,8 @@ def test_a_bar_is_judged_by_the_median_of_the_rounds() -> None:
     assert row((9.0, 10.0, 99.0), bar=Bar(at_most=10)).verdict() == "PASS"
     assert row((10.1,), bar=Bar(at_most=10)).verdict() == "SHORT"
     assert row((1.0,)).verdict() == ""
+    assert row((2.0,), (1.0,), Bar(ratio_at_least=0.45, of="plain")).verdict() == "PASS"
+    assert Bar(ratio_at_least=0.45, of="plain").text() == "≥ 0.45 of plain"
     assert short([row((11.0,), bar=Bar(at_most=10)), row((1.0,))]) == ["a thing"]
 
 
@@ -115,10 +123,42 @@ async def test_a_body_that_breaks_off_ends_the_benchmark() -> None:
 
 
 def test_a_session_asks_for_whole_padded_segments_and_their_keys() -> None:
-    film = Film("film", (32, 33), (b"", b""))
-    session = Session(film, "/v;T/film/aes/")
+    two = Film("film", (32, 33), (b"", b""))
+    session = Session(two, "/v;T/film/aes/")
     assert session.segments() == [("/v;T/film/aes/720p/0.m4s", 48), ("/v;T/film/aes/720p/1.m4s", 48)]
     assert session.key(PERIOD_SEGMENTS) == ("/v;T/film/aes/720p/key/1", 16)
+
+
+async def test_a_film_has_as_many_pictures_and_slices_to_protect_as_one_the_packager_encodes() -> None:
+    program = ffmpeg_path(load({}, {}))
+    stream = await ffmpeg.run(program, *film.encoding(6_000_000 * 8 // film.SEGMENT_S, film.SEGMENT_S))
+    init, segment = Splitter().feed(stream)
+    assert isinstance(segment, Segment) and 5_000_000 < len(segment.data) < 7_000_000
+    found = Protector(init.data, 0).map_of(segment.data, 0)
+    for scheme in (found.cenc, found.cbcs):
+        slices = [len(ranges) for ranges in scheme.samples]
+        assert len(slices) == film.SEGMENT_S * film.FPS == 150
+        assert set(slices) == {1}
+        covered = sum(length for ranges in scheme.samples for _, length in ranges)
+        assert 0.9 * len(segment.data) < covered < len(segment.data) - found.payload
+
+
+async def test_pictures_are_compared_as_others_decrypt_them() -> None:
+    program = ffmpeg_path(load({}, {}))
+    stream = await ffmpeg.run(program, *film.encoding(400_000, 2 * film.SEGMENT_S))
+    init, *segments = [piece.data for piece in Splitter().feed(stream)]
+    protector, key, kid = Protector(init, 0), bytes(range(16)), bytes(range(16, 32))
+    plain = await ffmpeg.packets(program, stream)
+    assert plain.startswith("SHA256=")
+    for scheme in SCHEMES:
+        head = protected_init(init, scheme, kid)
+        sent = [
+            encrypted(each, protector.map_of(each, n), scheme, key=key, kid=kid, index=0, position=n)
+            for n, each in enumerate(segments)
+        ]
+        assert await ffmpeg.packets(program, b"".join([head, *sent]), key) == plain
+        sent[1] = sent[1][:-1] + bytes([sent[1][-1] ^ 1])
+        assert await ffmpeg.packets(program, b"".join([head, *sent]), key) != plain
 
 
 @pytest.mark.heavy

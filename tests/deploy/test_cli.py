@@ -49,10 +49,16 @@ def sluice(tmp_path: Path) -> Run:
         (["frobnicate"], {}, 2, "No such command"),
         (["add"], {}, 2, "Missing argument"),
         (["add", "absent.mp4"], {}, 2, "There is no file absent.mp4"),
+        (["add", "film.mp4", "--protect-downloads"], {}, 2, "add --download"),
         (["link", "film"], {}, 3, "Nothing runs in "),
         (["link", "film", "--for", "ever"], {}, 2, "--for: 'ever' is no duration"),
         (["link", "film", "--renew", "cookie"], {}, 2, "add --download"),
         (["link", "film", "--renew", "header"], {}, 2, "--renew"),
+        (["link", "press/a", "--zone", "--once"], {}, 2, "A zone's link opens no session"),
+        (["link", "film", "--below"], {}, 2, "add --zone"),
+        (["link", "press/a", "--zone"], {}, 3, "Nothing runs in "),
+        (["edge", "--zone", "/=http://127.0.0.1:1"], {}, 2, "zone, port, first-byte: give --plain"),
+        (["up", "--zones", "absent.toml"], {}, 2, "--zones: there is no file 'absent.toml'"),
         (["sessions", "--data", "elsewhere"], {}, 3, "Nothing runs in .*elsewhere"),
         (["assets"], {"SLUICE_DATA": "other"}, 3, "Nothing runs in .*other"),
         (["rm", "film", "--yes"], {}, 3, "Nothing runs in "),
@@ -84,6 +90,9 @@ def test_a_link_is_signed_with_nothing_running_when_the_edge_is_named(sluice: Ru
     assert named.stdout.startswith("https://edge.example/v;token=")
     page = sluice("link", "film", "--edge", "https://edge.example", "--watch")
     assert page.stdout.startswith("https://edge.example/watch/#https://edge.example/v;URISigningPackage=")
+    saved = sluice("link", "film", "--edge", "https://edge.example", "--watch", "--download=ece/film.mp4")
+    at = "https://edge.example/watch/download.html#https://edge.example/d;URISigningPackage="
+    assert saved.stdout.startswith(at) and saved.stdout.endswith("/film/ece/film.mp4\n")
 
 
 def test_a_link_to_no_asset_id_is_refused_in_words(sluice: Run, tmp_path: Path) -> None:

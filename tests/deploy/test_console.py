@@ -21,6 +21,7 @@ from keys.leases import OpenedSession
 from keys.names import b64url_decode
 from keys.nodes import NodeIdentity
 from keys.problems import Problem
+from keys.purge import Purge, Purges
 from keys.secrets import Secrets, load_or_create
 from keys.service import KeysService
 from keys.sessions import Activity
@@ -34,6 +35,7 @@ from origin.ingest.jobs import Jobs
 from origin.store.blobs import LocalBlobs
 from origin.store.catalogue import Catalogue
 from tests.support.browser import chromium
+from tests.support.films import make_film
 from tests.support.serving import eventually, served
 
 EDGES = ["http://127.0.0.1:18010", "http://127.0.0.1:18011"]
@@ -101,7 +103,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         clients = {}
         for name, role in (("origin-0", "origin"), ("edge-0", "edge")):
             identity = NodeIdentity.load_or_create(tmp_path / f"{name}.json", name, role)
-            client = KeysClient(keys_url, node_credential(identity, time.time))
+            client = KeysClient(keys_url, node_credential(identity, time.time), zones=["press"])
             clients[role] = await stack.enter_async_context(client)
             token = secrets.origin_token if role == "origin" else secrets.join_token
             await client.enrol(identity, token)
@@ -150,6 +152,7 @@ ROWS = [
     ("GET", "/api/edges"),
     ("POST", "/api/links"),
     ("POST", "/api/revocations"),
+    ("POST", "/api/purges"),
     ("POST", "/api/sessions/end"),
     ("POST", "/api/assets/film/cancel"),
     ("POST", "/api/assets/film/retry"),
@@ -207,6 +210,19 @@ async def test_a_link_made_here_opens_a_session_that_shows_and_can_be_revoked(si
         assert after["state"] == "revoked"
 
 
+async def test_t22_a_purge_made_here_reaches_edges_and_one_of_no_zone_is_refused(site: Site) -> None:
+    async with site.signed_in() as http:
+        named = {"zone": "press", "kind": "key", "value": "article-7", "soft": True}
+        assert (await http.post("/api/purges", json=named)).status_code == 204
+        refused = await http.post("/api/purges", json=named | {"zone": ""})
+        assert refused.status_code == 400 and "zone" in refused.json()["message"]
+    made = Purge(1, "press", "key", "article-7", soft=True)
+    assert await site.edge.purges(0) == Purges(1, (made,))
+    async with site.signed_in() as http:
+        told = await http.post("/api/purges", json=named | {"zone": "pres"})
+        assert (told.status_code, list(told.json())) == (200, ["warning"]) and "press" in told.text
+
+
 async def test_what_a_viewer_watches_now_can_be_ended_and_his_links_stay_good(site: Site) -> None:
     async with site.signed_in() as http:
         link = (await http.post("/api/links", json=ASKED | {"edge": EDGES[0], "streams": 2})).json()["link"]
@@ -226,18 +242,26 @@ async def test_what_a_viewer_watches_now_can_be_ended_and_his_links_stay_good(si
 async def test_a_link_to_a_download_is_good_for_that_file(site: Site) -> None:
     async with site.signed_in() as http:
         made = await http.post("/api/links", json=ASKED | {"edge": EDGES[0], "download": "film-720p.mp4"})
-    assert (made.status_code, made.json()["watch"]) == (201, None)
     link = made.json()["link"]
+    assert (made.status_code, made.json()["watch"]) == (201, f"{EDGES[0]}/watch/download.html#{link}")
     assert link.startswith(f"{EDGES[0]}/d;URISigningPackage=") and link.endswith("/film/film-720p.mp4")
     claims = json.loads(b64url_decode(link.split("URISigningPackage=")[1].split(".")[1]))
     assert Matcher().allows(claims["cdniuc"], f"{EDGES[1]}/d/film/film-720p.mp4")
     assert not Matcher().allows(claims["cdniuc"], f"{EDGES[1]}/d/film/film.mp4")
 
 
+async def test_a_link_to_a_protected_download_is_to_its_encrypted_form(site: Site) -> None:
+    async with site.signed_in() as http:
+        made = await http.post("/api/links", json=ASKED | {"edge": EDGES[0], "download": "ece/film.mp4"})
+    assert made.status_code == 201
+    assert made.json()["link"].endswith("/film/ece/film.mp4")
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"download": "../film.mp4"},
+        {"download": "ece/../film.mp4"},
         {"download": 7},
         {"asset": "../film"},
         {"edge": "http://evil.example"},
@@ -349,6 +373,13 @@ async def test_the_page_signs_in_by_fragment_makes_a_link_and_revokes(site: Site
         await page.get_by_label("Everything of viewer anna").check()
         await page.locator("dialog").get_by_role("button", name="Revoke").click()
         await row.get_by_text("Revoked").wait_for()
+        await page.get_by_role("button", name="Purge a zone").click()
+        await page.get_by_label("Zone", exact=True).fill("press")
+        await page.get_by_label("What is to be purged").select_option("zone")
+        await page.get_by_label("Softly", exact=False).check()
+        await page.locator("dialog").get_by_role("button", name="Purge").click()
+        await page.get_by_text("Purged softly: everything of press.", exact=False).wait_for()
+        assert await site.edge.purges(0) == Purges(1, (Purge(1, "press", "zone", "", soft=True),))
         edges = page.locator("#edge-rows tr")
         await edges.get_by_text("No answer").first.wait_for()
         assert await edges.count() == len(EDGES)
@@ -374,3 +405,21 @@ async def test_the_page_marks_a_ripper_and_says_why(site: Site, tmp_path: Path) 
         await page.set_viewport_size({"width": 390, "height": 844})
         await page.screenshot(path=tmp_path / "rippers-narrow.png", full_page=True)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.browser
+async def test_files_chosen_on_the_page_are_uploaded_or_refused_in_a_sentence(
+    site: Site, tmp_path: Path
+) -> None:
+    letter = tmp_path / "letter.mp4"
+    letter.write_bytes(b"Dear reader")
+    film = make_film(tmp_path / "holiday.mp4", seconds=1, size="160x120", audio=False)
+    async with chromium() as browser:
+        page = await browser.new_page()
+        await page.goto(f"{site.url}/#token={site.secrets.admin_token}")
+        await page.locator(".asset h2").wait_for()
+        await page.set_input_files("#files", [letter, film])
+        await page.locator("#uploads .failed", has_text="This file is no video").wait_for()
+        await page.locator("#uploads .done", has_text="Uploaded. It is being prepared now.").wait_for()
+        assert await page.get_by_role("button", name="Pause").count() == 0  # no resumable uploads here
+    assert {asset.id for asset in await site.catalogue.list()} == {"film", "holiday"}

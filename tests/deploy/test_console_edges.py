@@ -10,12 +10,23 @@ from deploy import gauges
 from deploy.assemble import edge_counters, edge_histograms
 from deploy.console.edges import PAUSE_S, Edges
 from deploy.counters import Counters
+from deploy.zone_counters import ZoneCounters
 from edge.deliver import health
 from edge.deliver.first_byte import NAME
 from keys.client import KeysClient
 from tests.support.serving import served
 
 NOWHERE = "http://127.0.0.1:9"
+
+
+TOLD = {
+    "press": {
+        "access": "public",
+        "origins": {"http://origin.example": "ready"},
+        "requests": {"total": 3, "objects": [["/a", 2, 0], ["/b", 1, 0]]},
+        "bytes": {"total": 0, "objects": []},
+    }
+}
 
 
 class Clock:
@@ -30,7 +41,11 @@ class Clock:
 @pytest.fixture
 async def edges(tmp_path: Path) -> AsyncIterator[tuple[Edges, Counters, Clock, list[str]]]:
     """An edge that is too busy for new sessions, and one that is away; keys are away too."""
-    counters = Counters(tmp_path, 0, edge_counters(), "sluice_edge_", gauges.EDGE, edge_histograms())
+    zones = ZoneCounters(tmp_path / "zones", 0, ["press"], "sluice_edge_")
+    zones.count("zone_hits", 3, "press")
+    counters = Counters(
+        tmp_path, 0, edge_counters(), "sluice_edge_", gauges.EDGE, edge_histograms(), zones.families
+    )
     asked: list[str] = []
 
     def metrics() -> str:
@@ -39,7 +54,7 @@ async def edges(tmp_path: Path) -> AsyncIterator[tuple[Edges, Counters, Clock, l
 
     said = health.Health({}, {"load": health.Says(lambda: "too busy")})
     clock, keys = Clock(), KeysClient(NOWHERE, lambda: "t")
-    async with served(Starlette(routes=health.routes(said, metrics))) as url:
+    async with served(Starlette(routes=health.routes(said, metrics, lambda: TOLD))) as url:
         found = Edges(keys, [url, NOWHERE], None, clock)
         yield found, counters, clock, asked
         await found.close()
@@ -65,6 +80,16 @@ async def test_an_edge_tells_what_it_does_and_one_that_is_away_nothing(
     assert busy["sessions"] is None, "keys are away: not known"
     assert (away["status"], away["new_sessions"], away["workers"]) == ("no answer", False, None)
     assert set(away) == set(busy)
+
+
+async def test_zones_are_one_row_each_with_what_their_edges_tell_of_them(
+    edges: tuple[Edges, Counters, Clock, list[str]],
+) -> None:
+    found, _, _, asked = edges
+    _, (press,) = await found.rows_and_zones()
+    assert (press["zone"], press["memory_share"], press["told"]) == ("press", 1.0, TOLD["press"])
+    await found.rows()
+    assert len(asked) == 1, "both are of one reading"
 
 
 async def test_many_who_look_read_an_edge_once_a_second_and_a_pause_gives_no_rate(

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from deploy.serve import FINISH_S, Server, config
 from tests.support.lifespan import lived
+from tests.support.serving import listening_on
 
 REQUEST = b"GET /%s HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -64,7 +65,7 @@ class Served:
 async def served() -> AsyncIterator[Served]:
     """A server whose listening socket somebody else holds as well, as a worker's does."""
     app = App()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with listening_on() as listening:
         server = Server(config(app))
         task = asyncio.create_task(server.serve(sockets=[listening.dup()]))
         while not server.started:  # noqa: ASYNC110 - uvicorn tells no other way
@@ -156,7 +157,7 @@ async def test_f18_who_waits_in_the_shared_queue_is_served_by_the_next_worker(se
 
 async def test_f18_what_is_not_finished_in_time_is_cut_visibly() -> None:
     app = App()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with listening_on() as listening:
         server = Server(config(app, finish_s=1))
         task = asyncio.create_task(server.serve(sockets=[listening.dup()]))
         reader, writer = await asyncio.open_connection(*listening.getsockname())

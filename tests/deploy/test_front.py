@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -16,6 +17,7 @@ import pytest
 
 from deploy.front.compare.measure import nginx_config
 from edge.guard.limits import Limits
+from keys.app import _TABLE
 from tests.edge.parts import World, listening_socket, world
 from tests.support.certificates import self_signed
 from tests.support.eventually import eventually
@@ -268,3 +270,30 @@ def test_its_limits_fit_those_of_the_edge() -> None:
     assert told["ssl_protocols"] == "TLSv1.2 TLSv1.3"
     assert told["error_log"].endswith(" crit")  # anything less would write tokens
     assert told["proxy_buffering"] == told["proxy_request_buffering"] == "off"
+
+
+def test_home_lets_through_what_nodes_ask_keys_for_and_nothing_else() -> None:
+    text = CONFIG.with_name("home.conf").read_text()
+    server = text.partition("listen 8443 ssl;")[2].partition("listen 8444 ssl;")[0]
+    passed = re.findall(r"location ~ (\S+) \{", server)
+    read_only = [each for each in passed if "limit_except GET" in server.partition(each)[2][:120]]
+    posted = {
+        "enrol",
+        "trust",
+        "sessions",
+        "renewals",
+        "zone-links",
+        "offline-licenses",
+        "leases",
+        "activity",
+    }
+    read = {"revocations", "purges", "regions/default/keys"}
+    kept = {"nodes", "nodes/edge-1", "keys", "rotations", "generations", "generations/film/1/publish"}
+    kept |= {"assets/film", "assets/film/limits", "assets/film/drm"}
+    fill = {"name": "edge-1", "region": "default", "asset": "film", "generation": "1"}
+    known = {path.format_map(fill).removeprefix("/v1/") for _, path, _ in _TABLE if path.startswith("/v1/")}
+    assert known == posted | read | kept, "what is new at keys is for nodes elsewhere, or it is not"
+    for name in known:
+        by = [each for each in passed if re.search(each, f"/v1/{name}")]
+        assert len(by) == (name not in kept), name
+        assert all((each in read_only) is (name in read) for each in by), name

@@ -9,6 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from deploy.http_answer import COPIED, Cycle
+from deploy.http_outgoing import TOGETHER, Outgoing
+from edge.zone.broken import BrokenOff
 
 
 class Wire(asyncio.Transport):
@@ -31,10 +33,11 @@ class Wire(asyncio.Transport):
 class Connection:
     """What a cycle needs of one."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = TOGETHER) -> None:
         self.wire = Wire()
         self.transport: asyncio.Transport = self.wire
         self.flow = FlowControl(self.wire)
+        self.out = Outgoing(self.wire, asyncio.get_running_loop(), most)
         self.answers = 0
         self.lingers = False
 
@@ -45,7 +48,7 @@ class Connection:
         self.lingers = True
 
     @property
-    def out(self) -> bytes:
+    def sent(self) -> bytes:
         return b"".join(self.wire.written)
 
 
@@ -94,9 +97,9 @@ async def run(connection: Connection, made: Cycle, application: ASGIApp) -> None
 async def test_a_field_that_is_not_well_formed_never_goes_out(field: tuple[bytes, bytes]) -> None:
     connection = Connection()
     await run(connection, cycle(connection), app(start(field), body(b"text")))
-    assert connection.out.startswith(b"HTTP/1.1 500 ")
-    assert connection.out.count(b"\r\n\r\n") == 1
-    assert b"set-cookie" not in connection.out
+    assert connection.sent.startswith(b"HTTP/1.1 500 ")
+    assert connection.sent.count(b"\r\n\r\n") == 1
+    assert b"set-cookie" not in connection.sent
     assert connection.wire.closed
 
 
@@ -104,7 +107,7 @@ async def test_a_field_that_is_not_well_formed_never_goes_out(field: tuple[bytes
 async def test_a_known_length_is_never_also_chunked(name: bytes, length: bytes) -> None:
     connection = Connection()
     await run(connection, cycle(connection), app(start((name, length)), body(b"te", more=True), body(b"xt")))
-    head, _, content = connection.out.partition(b"\r\n\r\n")
+    head, _, content = connection.sent.partition(b"\r\n\r\n")
     assert content == b"text"
     assert b"transfer-encoding" not in head
     assert (connection.answers, connection.wire.closed) == (1, False)
@@ -113,7 +116,7 @@ async def test_a_known_length_is_never_also_chunked(name: bytes, length: bytes) 
 async def test_an_unknown_length_is_chunked() -> None:
     connection = Connection()
     await run(connection, cycle(connection), app(start(), body(b"te", more=True), body(b"xt")))
-    assert connection.out.endswith(b"transfer-encoding: chunked\r\n\r\n2\r\nte\r\n2\r\nxt\r\n0\r\n\r\n")
+    assert connection.sent.endswith(b"transfer-encoding: chunked\r\n\r\n2\r\nte\r\n2\r\nxt\r\n0\r\n\r\n")
 
 
 @pytest.mark.parametrize("content", [b"tex", b"text!"])
@@ -142,22 +145,70 @@ async def test_who_streams_on_after_the_client_left_hears_of_it(caplog: pytest.L
     with caplog.at_level(logging.INFO):
         await run(connection, made, streaming)
     assert heard == [BrokenPipeError]
-    assert b"abc" not in connection.out
+    assert b"abc" not in connection.sent
     assert not caplog.records, "a client may leave"
 
 
 async def test_an_answer_before_the_requests_body_was_read_says_that_it_is_the_last() -> None:
     connection = Connection()
     await run(connection, cycle(connection, has_body=True), app(start((b"content-length", b"0")), body(b"")))
-    assert b"connection: close\r\n" in connection.out
+    assert b"connection: close\r\n" in connection.sent
     assert connection.lingers
 
 
-@pytest.mark.parametrize(("scheme", "writes"), [("http", 1), ("https", 4)])
-async def test_tls_gets_what_it_copies_in_parts(scheme: str, writes: int) -> None:
-    connection = Connection()
+@pytest.mark.parametrize(("scheme", "most", "writes"), [("http", TOGETHER, 1), ("https", COPIED, 4)])
+async def test_tls_gets_what_it_copies_in_parts(scheme: str, most: int, writes: int) -> None:
+    connection = Connection(most)
     content = bytes(range(256)) * (3 * COPIED // 256) + b"end"
     head = start((b"content-length", b"%d" % len(content)))
     await run(connection, cycle(connection, scheme=scheme), app(head, body(content)))
-    assert len(connection.wire.written) == 1 + writes
-    assert b"".join(connection.wire.written[1:]) == content
+    assert len(connection.wire.written) == writes
+    assert connection.sent.endswith(b"\r\n\r\n" + content)
+
+
+def interim(status: int, *headers: tuple[bytes, bytes]) -> Message:
+    return {"type": "http.response.interim", "status": status, "headers": list(headers)}
+
+
+async def test_h25_an_interim_answer_is_a_head_of_its_own_and_the_final_one_comes_after() -> None:
+    connection = Connection()
+    made = cycle(connection)
+    hints = interim(103, (b"Link", b"</a>"))
+    await made.run(app(interim(102), hints, start((b"content-length", b"1")), body(b"x")), set())
+    assert connection.sent.startswith(
+        b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n"
+    )
+    assert connection.sent.endswith(b"\r\n\r\nx") and made.complete and made.keep_alive
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        interim(100),
+        interim(101),
+        interim(200),
+        interim(103, (b"content-length", b"1")),
+        interim(103, (b"Connection", b"close")),
+        interim(103, (b"a", b"b\r\nc: d")),
+        interim(103, (b"a b", b"c")),
+    ],
+)
+async def test_h25_what_is_no_interim_answer_never_goes_out(
+    message: Message, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = Connection()
+    await cycle(connection).run(app(message), set())
+    assert connection.sent.startswith(b"HTTP/1.1 500 ") and connection.wire.closed
+
+
+async def test_f4_an_answer_that_broke_off_closes_the_connection_and_is_no_error_here(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def breaking(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start((b"content-length", b"9")))
+        await send(body(b"some", more=True))
+        raise BrokenOff("the origin broke off")
+
+    connection = Connection()
+    await cycle(connection).run(breaking, set())
+    assert connection.sent.endswith(b"some") and connection.wire.closed and not caplog.records

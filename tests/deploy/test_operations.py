@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy import metrics_table
-from deploy.assemble import edge_counters
+from deploy.assemble import edge_counters, shield_counters
+from edge.zone.counters import COUNTERS as ZONE
 from keys.counters import COUNTERS as KEYS
 from origin.metrics import COUNTERS as ORIGIN
 
@@ -40,7 +41,11 @@ def counted(package: str) -> Iterator[tuple[str, str]]:
 
 
 def test_every_counter_the_code_counts_is_in_a_table_and_so_on_the_page() -> None:
-    tables = {"keys": set(KEYS), "origin": set(ORIGIN), "edge": set(edge_counters())}
+    tables = {
+        "keys": set(KEYS),
+        "origin": set(ORIGIN),
+        "edge": {*edge_counters(), *shield_counters(), *ZONE},
+    }
     for package, table in tables.items():
         found = list(counted(package))
         assert len(found) >= 3, f"nothing of {package} was looked at"

@@ -1,7 +1,6 @@
 """How a service ends: what it holds is answered, then the server drains."""
 
 import asyncio
-import socket
 from types import SimpleNamespace
 
 import httpx
@@ -10,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from deploy.serve import FINISH_S, Server, config
 from tests.support.lifespan import lived
+from tests.support.serving import listening_on
 
 
 class Holding:
@@ -35,7 +35,7 @@ class Holding:
 
 async def test_f18_an_answer_that_is_held_is_given_when_the_server_is_to_stop() -> None:
     app = Holding()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with listening_on() as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         server = Server(config(app))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
@@ -50,7 +50,7 @@ async def test_f18_an_answer_that_is_held_is_given_when_the_server_is_to_stop() 
 async def test_h14_the_date_of_an_answer_is_that_of_its_head(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not the server's last tick, nor that of the request: a Last-Modified of now must not be later."""
     app = Holding()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with listening_on() as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         server = Server(config(app))
         serving = asyncio.create_task(server.serve(sockets=[listening]))

@@ -44,6 +44,9 @@ def test_a_named_settings_file_is_read_instead_and_must_exist(tmp_path: Path) ->
         ({"keys_database": "postgres://u:secret@h/db"}, {}, "--keys-database: .*not postgres"),
         ({"keys_database": "postgresql://u:secret@h/db?colour=red"}, {}, "--keys-database: .*not colour"),
         ({"redis": "http://u:secret@h"}, {}, "--redis: "),
+        ({"redis": "redis+cluster://u:secret@h:1,:2"}, {}, "--redis: .*a:6379,b:6379"),
+        ({"redis": "redis+cluster://h/1"}, {}, "--redis: .*numbered"),
+        ({"redis_control": "redis+cluster://u:secret@h"}, {}, "--redis-control: .*one server"),
         ({"ffmpeg": "/"}, {}, "--ffmpeg: '/' is no program"),
     ],
 )

@@ -31,17 +31,21 @@ from edge.deliver.trust import TrustedTokens
 from keys import secrets as secret_files
 from keys.app import create_app
 from keys.client import KeysClient, node_credential
+from keys.cpix_xml import read_cpix
 from keys.nodes import NodeIdentity
 from keys.secrets import Secrets
 from keys.service import KeysService
 from keys.stores import Stores
+from origin.ingest.mapping import Mapping
 from origin.media.asset import Descriptor, Rendition, write_descriptor
 from origin.media.digests import ObjectDigest, digest_of, write_list
+from origin.media.drm import Drm, drm_of
 from origin.media.seal import Sealer
 from tests.edge.parts import NEVER_BUSY, listening_socket
 
 SECONDS = 8
 SEGMENT_S = 2
+_INDEXES = {"180p": 0, "audio": 1}
 
 
 def ffmpeg() -> str:
@@ -90,22 +94,35 @@ class Origin:
         return Response(part, 206 if asked else 200, headers)
 
     def publish(
-        self, signer: Ed25519PrivateKey, objects: dict[str, dict[str, bytes]], generation: int, key: bytes
+        self,
+        signer: Ed25519PrivateKey,
+        objects: dict[str, dict[str, bytes]],
+        generation: int,
+        key: bytes,
+        drm: Drm | None = None,
     ) -> None:
         """Seals, lists and describes a film."""
         for rendition, found in objects.items():
             digests = []
-            for name, plain in found.items():
+            for name, plain in {**found, **_maps(found, _INDEXES[rendition])}.items():
                 sealed = list(Sealer(key, "default", "film", generation, rendition, name).seal_all(plain))
                 digests.append(ObjectDigest(name, len(plain), tuple(digest_of(s) for s in sealed)))
                 self.blobs[f"film/{generation}/{rendition}/{name}"] = b"".join(sealed)
             listed = write_list(signer, "film", generation, rendition, digests)
             self.blobs[f"film/{generation}/{rendition}/list"] = listed
-        described = write_descriptor(signer, _descriptor(objects, generation))
+        described = write_descriptor(signer, _descriptor(objects, generation, drm))
         self.blobs[f"film/{generation}/asset/asset.json"] = described
 
 
-def _descriptor(objects: dict[str, dict[str, bytes]], generation: int) -> Descriptor:
+def _maps(found: dict[str, bytes], index: int) -> dict[str, bytes]:
+    """The protection maps of a rendition, as the packager makes them."""
+    mapping = Mapping(found["init.mp4"], index)
+    blocks = [mapping.take(found[f"{n}.m4s"]) for n in range(len(found) - 1)]
+    assert not mapping.refused
+    return dict(block for block in (*blocks, mapping.rest()) if block is not None)
+
+
+def _descriptor(objects: dict[str, dict[str, bytes]], generation: int, drm: Drm | None) -> Descriptor:
     def sizes(rendition: str) -> tuple[int, ...]:
         found = objects[rendition]
         return tuple(len(found[f"{n}.m4s"]) for n in range(len(found) - 1))
@@ -115,9 +132,11 @@ def _descriptor(objects: dict[str, dict[str, bytes]], generation: int) -> Descri
         times = (SEGMENT_S * 1000,) * len(lengths)
         return Rendition(name, track, index, codecs, 1000, times, lengths, 900_000, 800_000, **more)
 
-    video = of("180p", "video", 0, "avc1.42c00d", width=320, height=180)
-    audio = of("audio", "audio", 1, "mp4a.40.2", channels=1, sample_rate=48000)
-    return Descriptor("default", "film", generation, "A film", float(SECONDS), 2, (video, audio))
+    video = of("180p", "video", _INDEXES["180p"], "avc1.42c00d", width=320, height=180)
+    audio = of("audio", "audio", _INDEXES["audio"], "mp4a.40.2", channels=1, sample_rate=48000)
+    renditions, protections = (video, audio), ("drm",) if drm else ("aes", "cbcs", "cenc")
+    named = ("default", "film", generation, "A film", float(SECONDS), 2)
+    return Descriptor(*named, renditions, protections=protections, drm=drm)
 
 
 @dataclass
@@ -192,8 +211,8 @@ async def listening(app: ASGIApp, on: socket.socket) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def premises(folder: Path, edge_url: str) -> AsyncIterator[Premises]:
-    """Everything but the edge, with the film published."""
+async def premises(folder: Path, edge_url: str, drm: bytes | None = None) -> AsyncIterator[Premises]:
+    """Everything but the edge, with the film published; with keys of a CPIX document, if there is one."""
     (folder / "web").mkdir()
     (folder / "packaged").mkdir()
     async with contextlib.AsyncExitStack() as stack:
@@ -210,9 +229,10 @@ async def premises(folder: Path, edge_url: str) -> AsyncIterator[Premises]:
         node = NodeIdentity.load_or_create(folder / "origin.json", "origin", "origin")
         async with KeysClient(keys_url, node_credential(node, time.time)) as packager:
             await packager.enrol(node, secrets.origin_token)
-            made = await packager.new_generation("film")
+            made = await packager.new_generation("film", drm)
+            told = drm_of(read_cpix(made.drm)) if made.drm else None
             objects = await asyncio.to_thread(package, folder / "packaged")
-            origin.publish(node.private, objects, made.generation, made.storage_key)
+            origin.publish(node.private, objects, made.generation, made.storage_key, told)
             await packager.publish("film", made.generation)
         yield Premises(
             folder,

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import hashlib
+import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,29 +21,40 @@ from edge.app import EdgeApp, EdgeSettings
 from edge.deliver.admission import Limits
 from edge.deliver.clients import nowhere
 from edge.deliver.trust import TrustedTokens
+from edge.zone.parts import Parts as ZoneParts
+from edge.zone.seen import Seen
+from edge.zone.upstream import Upstream
+from edge.zone.zone import Zone
 from keys import limits as link_limits
 from keys import sign_url
-from keys.container import quote
-from keys.derive import session_root
+from keys.cipher import open_claim
+from keys.derive import content_key, download_salt, session_root
+from keys.ecdh import read_public, thumbprint
 from keys.jwk import public_jwk
 from keys.leases import Lease, OpenedSession
 from keys.names import b64url, b64url_decode
+from keys.offline import File, License, issue
+from keys.offline_licenses import OfflineLicense
 from keys.opening import opened_scope
 from keys.pace import Pace
 from keys.problems import Problem
+from keys.purge import Purge, Purges
 from keys.renewal import Renewal
 from keys.revocation import Entry, Feed
 from keys.sessions import Activity
 from keys.signing import SigningKey
 from keys.tokens import Trust, mint, renewed, verify
+from keys.zone_links import ZoneLink, follow
 from origin.media.asset import FILE_OBJECT, Descriptor, Download, Rendition
 from origin.media.seal import SLICE
+from tests.support.serving import listening_on
 
 TENANT = "default"
 GENERATION = 3
 NEVER_BUSY = Limits(lag_s=10.0, wait_s=30.0)  # though the machine may be
 STORED = 1_750_000_000  # seconds since the epoch: when the downloads were made
 FILES = {"film.mp4": 3 * SLICE + 77, "clip.mp4": 1000, "empty.mp4": 0}  # downloads and their sizes
+PROTECTED = {"locked.mp4": 2 * SLICE + 77, "hollow.mp4": 0}  # those that leave encrypted only
 
 
 def descriptor(sizes: tuple[int, ...] = (100, 3 * SLICE + 5, SLICE, 16, 999, 70_000)) -> Descriptor:
@@ -51,7 +64,10 @@ def descriptor(sizes: tuple[int, ...] = (100, 3 * SLICE + 5, SLICE, 16, 999, 70_
         "720p", "video", 0, "avc1.64001f", 1000, durations, sizes, 1_000_000, 900_000, 1280, 720, 25.0
     )
     audio = Rendition("audio", "audio", 1, "mp4a.40.2", 1000, durations, sizes, 128_000, 120_000, channels=2)
-    files = tuple(downloaded(name, size) for name, size in FILES.items())
+    files = (
+        *(downloaded(name, size) for name, size in FILES.items()),
+        *(replace(downloaded(name, size), protection="ece") for name, size in PROTECTED.items()),
+    )
     return Descriptor(
         TENANT, "film", GENERATION, "A film", 4.0 * len(sizes), 2, (video, audio), downloads=files
     )
@@ -119,6 +135,7 @@ class MemoryLibrary:
     gate: asyncio.Event | None = None
     source: str = "l1"
     opened: list[MemoryOpened] = field(default_factory=list)
+    objects: dict[tuple[str, str], bytes] = field(default_factory=dict)  # by rendition and name: further ones
 
     async def descriptor(self, asset: str, generation: int) -> Descriptor:
         found = self.assets.get((asset, generation))
@@ -127,6 +144,10 @@ class MemoryLibrary:
         return found
 
     def body(self, asset: str, generation: int, rendition: str, name: str) -> bytes:
+        if (rendition, name) in self.objects:
+            return self.objects[rendition, name]
+        if name.startswith("map-"):
+            raise Problem("not_found", detail=f"{rendition}/{name}")
         if name == "init.mp4":
             return plain_bytes(f"{asset}{rendition}init", 700)
         if name == FILE_OBJECT:
@@ -227,6 +248,7 @@ class MemoryKeys:
     down: bool = False
     refuse: Problem | None = None
     entries: list[Entry] = field(default_factory=list)
+    purged: list[Purge] = field(default_factory=list)
     opened: dict[tuple[str, str], OpenedSession] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     told: list[tuple[tuple[str, ...], str]] = field(default_factory=list)  # cookies, country
@@ -264,11 +286,13 @@ class MemoryKeys:
         if self.refuse is not None:
             raise self.refuse
         claims = verify(token, uri=uri, trust=Trust.from_json(await self.trust()), now=time.time())
-        asset = uri.rsplit("/", 2)[1]
+        asset = opened_scope(uri).asset
         known = self.opened.get((claims.lid, client_ip))
         if known is None:
             sid = bytes([len(self.opened)] * 16)
-            text = self.session_token(sid, asset, paths=opened_scope(uri).paths, renewal=claims.renewal)
+            text = self.session_token(
+                sid, asset, paths=opened_scope(uri).paths, renewal=claims.renewal, offline=claims.offline
+            )
             expires = int(time.time()) + self.session_s
             known = OpenedSession(
                 text, b64url(sid), asset, GENERATION, expires, self.cookie, expires if self.cookie else 0
@@ -284,12 +308,13 @@ class MemoryKeys:
         ends_in: float | None = None,
         paths: str | None = None,
         renewal: Renewal | None = None,
+        offline: int = 0,
     ) -> str:
         now = time.time()
         expires = now + (self.session_s if ends_in is None else ends_in)
         return mint(
             self.own, sid=sid, asset=asset, expires=expires, now=now, hosts=self.edges, paths=paths,
-            renewal=renewal,
+            renewal=renewal, offline=offline,
         )  # fmt: skip
 
     async def renew(self, session_token: str, uri: str) -> OpenedSession:
@@ -299,6 +324,35 @@ class MemoryKeys:
         ends = now + self.session_s
         text = renewed(self.own, claims, ends=ends, now=now)
         return OpenedSession(text, claims.sid, claims.asset, GENERATION, int(ends))
+
+    async def offline_license(
+        self, session_token: str, uri: str, device: Mapping[str, Any], file: Mapping[str, Any]
+    ) -> OfflineLicense:
+        await self._asked("offline_license")
+        if self.refuse is not None:
+            raise self.refuse
+        now = int(time.time())
+        claims = verify(session_token, uri=uri, trust=Trust.from_json(await self.trust()), now=now)
+        root, holder = self.lease_of(claims.sid).srk, read_public(device)
+        _, asset, _, name, _ = urlsplit(uri).path.split("/")[1:]
+        sha256 = b64url_decode(file["sha256"])
+        what = File(asset, name, file["name"], file["type"], file["size"], sha256)
+        license = License(
+            b64url(secrets.token_bytes(16)), claims.sid, what, download_salt(root, name),
+            now, now + claims.offline, thumbprint(holder),
+        )  # fmt: skip
+        text = issue(self.own, license, content_key(root, "ece", "file", file["rendition"], 0), holder)
+        return OfflineLicense(text, self.own.public_jwk())
+
+    async def zone_link(self, token: str, uri: str) -> ZoneLink:
+        await self._asked("zone_link")
+        now = time.time()
+        claims = verify(token, uri=uri, trust=Trust.from_json(await self.trust()), now=now)
+        assert self.site.viewer_key is not None
+        viewer = open_claim(self.site.viewer_key.reveal(), claims.sub) if claims.sub else None
+        if claims.renewal is None:
+            return ZoneLink(viewer)
+        return ZoneLink(viewer, follow(self.own, claims, longest_s=self.session_s, now=now))
 
     async def lease(self, session_token: str, uri: str) -> Lease:
         await self._asked("lease")
@@ -336,6 +390,13 @@ class MemoryKeys:
         self.news.clear()
         new = tuple(entry for entry in self.entries if entry.version > after)
         return Feed(len(self.entries), new, time.time(), self.mark)
+
+    async def purges(self, after: int, wait_s: float = 0) -> Purges:
+        if self.down:
+            raise Problem("unavailable", detail="keys is down")
+        if after == len(self.purged):
+            await asyncio.sleep(wait_s)
+        return Purges(len(self.purged), tuple(self.purged[after:]) if after >= 0 else ())
 
     async def tell_activity(self, seen: Mapping[str, Activity]) -> None:
         await self._asked("tell_activity")
@@ -392,16 +453,19 @@ class World:
     def link(self, asset: str = "film", **how: Any) -> str:
         return sign_url(f"{self.url}/v/{asset}/main.m3u8", self.keys.site, **how)
 
-    def session(self, sid: bytes = bytes(16), asset: str = "film", **how: Any) -> str:
+    def session(
+        self, sid: bytes = bytes(16), asset: str = "film", protection: str = "aes", **how: Any
+    ) -> str:
         """The base URL of a session: add `720p/0.m4s`."""
         token = self.keys.session_token(sid, asset, **how)
-        return f"{self.url}/v;URISigningPackage={token}/{asset}/aes/"
+        return f"{self.url}/v;URISigningPackage={token}/{asset}/{protection}/"
 
     def download(
         self, file: str = "film.mp4", sid: bytes = bytes(16), asset: str = "film", **how: Any
     ) -> str:
-        """The URL of a download under a session's token."""
-        token = self.keys.session_token(sid, asset, paths=quote(f"/d/{asset}/{file}"), **how)
+        """The URL of a download, such as `film.mp4` or `ece/locked.mp4`, under a session's token."""
+        paths = opened_scope(f"{self.url}/d/{asset}/{file}").paths
+        token = self.keys.session_token(sid, asset, paths=paths, **how)
         return f"{self.url}/d;URISigningPackage={token}/{asset}/{file}"
 
     def download_link(self, file: str = "film.mp4", asset: str = "film", **how: Any) -> str:
@@ -411,7 +475,7 @@ class World:
 
 def listening_socket() -> tuple[socket.socket, str]:
     """A socket on a free port, and its URL."""
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listening_on()
     return listening, f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
@@ -422,6 +486,8 @@ async def world(
     guard: Guard | None = None,
     now: Callable[[], float] = time.time,
     country_of: Callable[[str], str] = nowhere,
+    zones: Sequence[Zone] = (),
+    zone_upstream: Upstream | None = None,
     **settings: Any,
 ) -> AsyncIterator[World]:
     """An edge that serves `film` from memory and whose pace is open. `now` is its wall clock."""
@@ -450,6 +516,8 @@ async def world(
         metrics=lambda: "sluice_up 1\n",
         count=count,
         country_of=country_of,
+        zones=zones,
+        zone_parts=ZoneParts(upstream=zone_upstream, seen=Seen(count=lambda name, by, _: count(name, by))),
         observe=lambda series, seconds: observed.append((series, seconds)),
     )
     async with served(app, listening, guard):

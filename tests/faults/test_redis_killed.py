@@ -7,9 +7,10 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.fleet import Fleet
 from tests.support.load import Load, kill, replaced, under_load
+from tests.support.system import ON_A_CLUSTER
 from tests.support.viewer import decrypt
 
-SERVERS = ["redis-cache", "redis-control"]
+SERVERS = ["redis-control"] if ON_A_CLUSTER else ["redis-cache", "redis-control"]  # see test_redis_cluster.py
 
 
 def nobody_noticed(load: Load) -> bool:

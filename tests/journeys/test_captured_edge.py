@@ -13,7 +13,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from redis.asyncio import Redis
 
 from keys import SigningKey
 from keys.access import node_key
@@ -157,11 +156,11 @@ async def test_t19_an_edge_changes_nothing_that_others_play(captured: Captured) 
     headers = {"authorization": f"Bearer {node.bearer('origin', time.time())}"}
     assert (await captured.http.post(upload, content=b"x", headers=headers)).status_code == 401
 
-    async with Redis.from_url(f"unix://{system.data / 'redis' / 'cache.sock'}") as redis:
+    async with system.redis() as redis:
         names = [name async for name in redis.scan_iter(count=1000)]
         for name in names:
             if await redis.type(name) == b"string":
-                await redis.set(name, os.urandom(50_016), keepttl=True)
+                await redis.set(name, os.urandom(50_016), keepttl=True, xx=True)
     async with await Viewer(system.sign(asset)).opened() as other:
         for number in range(6):
             key = await other.client.get(other.url.replace("main.m3u8", f"720p/key/{number // 3}"))

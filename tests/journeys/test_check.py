@@ -20,6 +20,12 @@ def check(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, check=False, capture_output=True, text=True, timeout=280, env=environment)
 
 
+def logs(data: Path) -> str:
+    """The last of what each process logged."""
+    files = sorted((data / "logs").glob("*.log"))
+    return "\n".join(f"--- {path.name}\n{path.read_text()[-4000:]}" for path in files)
+
+
 def test_a_check_starts_a_system_proves_it_and_ends_it(tmp_path: Path) -> None:
     film = make_film(tmp_path / "film.mp4", seconds=14, size="320x180", noise=4)
     base = str(free_port_base(12))
@@ -36,7 +42,7 @@ def test_a_check_starts_a_system_proves_it_and_ends_it(tmp_path: Path) -> None:
         "faults",
     ]
     done = check(tmp_path / "data", str(film), *words)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr + logs(tmp_path / "data")
     (line,) = done.stdout.splitlines()
     told = json.loads(line)
     assert told["ok"] and told["failed"] == [] and set(FIELDS) < set(told)

@@ -14,6 +14,9 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import pytest
 
+from deploy.commands.links import make_link
+from keys.ece import CODING, BadCoding, decoded
+from keys.names import b64url_decode
 from keys.problems import Problem
 from tests.support.eventually import eventually
 from tests.support.films import frame_hashes, make_film
@@ -38,6 +41,16 @@ def original(two_edges: System, tmp_path_factory: pytest.TempPathFactory) -> Pat
     with path.open("ab") as file:
         file.write((LARGE + 8).to_bytes(4, "big") + b"free" + os.urandom(LARGE))
     two_edges.add(path, "large", "--download", "both", "--title", "Été à Nice")
+    return path
+
+
+@pytest.fixture(scope="module")
+def locked(two_edges: System, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film of some MB, published as `locked`: what may be taken away leaves encrypted only."""
+    path = make_film(tmp_path_factory.mktemp("films") / "locked.mp4", seconds=2, size="160x90")
+    with path.open("ab") as file:
+        file.write(((5 << 20) + 8).to_bytes(4, "big") + b"free" + os.urandom(5 << 20))
+    two_edges.add(path, "locked", "--download", "original", "--protect-downloads", "--title", "A vault")
     return path
 
 
@@ -213,3 +226,38 @@ def test_problems_have_codes_scripts_can_use(two_edges: System, original: Path, 
     told = two_edges.sluice("fetch", link, "-o", target)
     assert (told.returncode, list(tmp_path.iterdir())) == (6, [])
     assert Problem("revoked").message in told.stderr
+
+
+def test_k4_a_protected_file_leaves_encrypted_for_its_session_and_the_same_from_every_edge(
+    two_edges: System, locked: Path
+) -> None:
+    link = two_edges.link("locked", "--download")
+    url = session_url(link)
+    assert urlsplit(url).path.endswith("/locked/ece/locked.mp4")
+    one, other = httpx.get(url), httpx.get(at_edge(two_edges, url, 1))
+    assert (one.content, one.headers["etag"]) == (other.content, other.headers["etag"])
+    assert one.headers["content-encoding"] == CODING
+    said = httpx.get(at_edge(two_edges, url, 1) + "/key").json()
+    key = b64url_decode(said["key"])
+    assert hashlib.sha256(decoded(key, one.content)).hexdigest() == sha256(locked)
+    another = session_url(two_edges.link("locked", "--download=locked.mp4"))
+    assert httpx.head(another).headers["etag"] != one.headers["etag"]
+    with pytest.raises(BadCoding):
+        decoded(b64url_decode(httpx.get(another + "/key").json()["key"]), one.content)
+    edges = two_edges.edges
+    plain = session_url(make_link(two_edges.data, "locked", list(edges), download="locked.mp4"))
+    refused = httpx.get(plain)
+    assert (refused.status_code, refused.json()["message"]) == (403, Problem("protected").message)
+    logs = b"".join(path.read_bytes() for path in (two_edges.data / "logs").iterdir() if path.is_file())
+    assert logs and said["key"].encode() not in logs and key.hex().encode() not in logs
+
+
+def test_fetch_opens_a_protected_file_and_verifies_it(
+    two_edges: System, locked: Path, tmp_path: Path
+) -> None:
+    link = two_edges.link("locked", "--download")
+    told = two_edges.sluice("fetch", link, "-o", f"{tmp_path}/", "--edge", two_edges.edges[1])
+    assert told.returncode == 0, told.stderr
+    assert f"Verified: SHA-256 {sha256(locked)}" in told.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["A vault.mp4"]
+    assert sha256(tmp_path / "A vault.mp4") == sha256(locked)

@@ -31,6 +31,8 @@ from tests.support.honest import Honest, Seen
 from tests.support.stage import needs, stage
 from tests.support.system import System, running
 
+pytestmark = pytest.mark.heavy
+
 FILM_S: Final = 720  # the default burst is 300 s of media
 NO_PACE: Final = {"burst": 1e6, "rate": 1e6}
 SEEKS: Final = (400, 640, 350, 560, 470, 690, 310, 600, 430, 520)  # all beyond what the burst paid

@@ -42,7 +42,7 @@ async def test_f19_thirty_viewers_of_a_cold_film_cost_the_origin_one_copy(
         whole = stored.whole(rendition)
         assert all(found[rendition] == whole for found in watched)
     after = system.origin_counts()
-    sizes = [path.stat().st_size for path in stored.stored()]
+    sizes = [path.stat().st_size for path in stored.played()]
     sent, asked = after[BYTES] - before.get(BYTES, 0), after[REQUESTS] - before.get(REQUESTS, 0)
     assert sent == pytest.approx(sum(sizes), rel=0.02)
     assert asked <= sum(slice_count(size) for size in sizes)

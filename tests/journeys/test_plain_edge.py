@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from deploy.up import free_port_base
 from tests.support.lifespan import lived
 from tests.support.serving import served
+from tests.support.system import clean_environment
 
 
 async def test_one_command_is_a_cache_in_front_of_an_origin() -> None:
@@ -28,7 +29,8 @@ async def test_one_command_is_a_cache_in_front_of_an_origin() -> None:
     port = str(free_port_base(1))
     async with served(origin) as url:
         argv = ["-m", "deploy.cli", "edge", "--port", port, "--zone", f"/={url}", "--plain"]
-        edge = await asyncio.create_subprocess_exec(sys.executable, *argv, stdout=PIPE)
+        environment = clean_environment()
+        edge = await asyncio.create_subprocess_exec(sys.executable, *argv, stdout=PIPE, env=environment)
         try:
             assert edge.stdout is not None
             ready = (await edge.stdout.readline()).decode()

@@ -17,6 +17,8 @@ from tests.support.ripping import Rip, rip_client
 from tests.support.system import System, running
 from tests.support.viewer import Viewer
 
+pytestmark = pytest.mark.heavy
+
 BURST_S, RATE = 20, 2
 FILM_S, SEGMENT_S = 400, 4
 THRESHOLD = 60

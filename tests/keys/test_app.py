@@ -137,7 +137,7 @@ async def test_enrol_trust_generation_publish_sign_open_lease_revoke_feed(
     (listed,) = (await http.get("/v1/sessions?live_within_s=60", headers=admin)).json()["sessions"]
     assert set(listed) == {
         "sid", "lid", "asset", "generation", "viewer", "client_ip", "opened", "expires", "last_seen",
-        "requests", "bytes", "media_s", "edge", "state", "ripper",
+        "requests", "bytes", "media_s", "edge", "state", "ripper", "offline_until",
     }  # fmt: skip
     assert (listed["viewer"], listed["requests"], listed["edge"]) == ("anna", 2, "edge-1")
 
@@ -156,12 +156,12 @@ async def test_enrol_trust_generation_publish_sign_open_lease_revoke_feed(
 
 TABLE = [
     ("POST", "/v1/enrol", {"join"}),
-    ("GET", "/v1/trust", {"edge", "origin"}),
+    ("GET", "/v1/trust", {"edge", "shield", "origin"}),
     ("POST", "/v1/sessions", {"edge"}),
     ("GET", "/v1/sessions", {"admin"}),
     ("DELETE", "/v1/sessions?viewer=anna", {"admin"}),
     ("POST", "/v1/leases", {"edge"}),
-    ("GET", "/v1/revocations", {"edge", "origin"}),
+    ("GET", "/v1/revocations", {"edge", "shield", "origin"}),
     ("POST", "/v1/revocations", {"admin"}),
     ("GET", "/v1/keys", {"admin"}),
     ("POST", "/v1/rotations", {"admin"}),
@@ -178,11 +178,18 @@ TABLE = [
 
 
 async def test_each_row_is_open_to_its_own_callers_and_refuses_all_others_alike(
-    http: httpx.AsyncClient, secrets: Secrets, edge: Headers, origin: Headers, clock: Clock, tmp_path: Path
+    http: httpx.AsyncClient,
+    secrets: Secrets,
+    service: KeysService,
+    edge: Headers,
+    origin: Headers,
+    clock: Clock,
+    tmp_path: Path,
 ) -> None:
     stranger = NodeIdentity.load_or_create(tmp_path / "stranger.json", "edge-1", "edge")
     callers = {
         "edge": edge,
+        "shield": await enrolled(service, tmp_path, "shield", clock.now),
         "origin": origin,
         "admin": bearer(secrets.admin_token),
         "join": bearer(secrets.join_token),

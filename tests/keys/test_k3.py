@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import pytest
 
 from edge.deliver.cipher import segment_iv
-from keys.derive import cbcs_iv, content_key, enc, etag_key, key_id, session_root, slice_key
+from keys.derive import cbcs_iv, content_key, download_salt, enc, etag_key, key_id, session_root, slice_key
+from origin.media.protection import sample_iv
 
 CONTEXTS = 1_000_000
 SEGMENTS = 40  # of a rendition: its first ones, and some at the end of a long film
@@ -67,6 +68,14 @@ def streams(root: bytes) -> Iterator[tuple[bytes, tuple[str, str, int]]]:
             yield keys[period] + segment_iv(number), (track, rendition, number)
 
 
+def files(root: bytes) -> Iterator[tuple[bytes, tuple[str, str]]]:
+    """(key ‖ salt, place) of the protected downloads of one session; RFC 8188 makes the nonces of them."""
+    for name in ("film.mp4", "film-720p.mp4", "film-audio.m4a", "720p", "film"):
+        for rendition in ("file-original", "file-720p", "720p"):
+            key = content_key(root, "ece", "file", rendition, 0)
+            yield key + download_salt(root, name), (rendition, name)
+
+
 @pytest.mark.heavy
 def test_k3_no_key_and_iv_cover_two_plaintexts_in_a_million_contexts() -> None:
     source = random.Random(33)
@@ -81,7 +90,7 @@ def test_k3_no_key_and_iv_cover_two_plaintexts_in_a_million_contexts() -> None:
         root = opening.root()
         assert root not in roots, opening
         roots.add(root)
-        for pair, place in streams(root):
+        for pair, place in (*streams(root), *files(root)):
             assert pair not in seen, (opening, place)
             seen.add(pair)
             contexts += 1
@@ -116,6 +125,20 @@ def test_k3_protections_tracks_and_periods_have_keys_of_their_own() -> None:
     kids = {key_id("t", "a", 1, *place) for place in places}
     assert len(keys) == len(kids) == len({cbcs_iv(kid) for kid in kids}) == len(places)
     assert etag_key(root)[:16] not in keys
+
+
+def test_k3_every_sample_of_a_session_has_a_counter_of_its_own() -> None:
+    """`cenc`: one key for a track, so rendition, segment and sample are in the IV; 2^64 blocks follow it."""
+    pairs: set[bytes] = set()
+    renditions = [("video", 0), ("video", 1), ("video", 255), ("video", 256), ("audio", 2), ("audio", 65535)]
+    places = [0, 1, 2, 255, 256, 257, 65535, 65536, (1 << 24) - 1]
+    for sid in (bytes(16), bytes(15) + b"\1"):
+        root = session_root(bytes(32), bytes(32), "t", "a", 1, sid)
+        for track, index in renditions:
+            key = content_key(root, "cenc", track, "-", 0)
+            pairs |= {key + sample_iv(index, n, sample) for n in places for sample in places}
+    assert len(pairs) == 2 * len(renditions) * len(places) ** 2
+    assert {len(pair) for pair in pairs} == {16 + 8}
 
 
 def test_k3_names_run_together_are_other_names() -> None:

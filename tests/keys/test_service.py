@@ -564,3 +564,21 @@ async def test_a_session_of_a_download_is_good_for_that_file_alone(
     assert (await refused(service, token, uri=f"{EDGE}/d/film/film.mp4")).code == "forbidden"
     stream = await opened(service, link(secrets.issuer, clock))
     assert await no_lease(service, stream, place) == "forbidden"
+
+
+async def test_a_session_of_a_protected_download_is_good_for_its_encrypted_form_and_key_alone(
+    service: KeysService, secrets: Secrets, clock: Clock, film: str
+) -> None:
+    place, plain = f"{EDGE}/d/film/ece/film.mp4", f"{EDGE}/d/film/film.mp4"
+    token = link(secrets.issuer, clock, place)
+    session = await opened(service, token, uri=place)
+    for uri in (place, f"{place}/key"):
+        assert (await service.lease(session.session_token, uri)).sid == session.sid
+    others = (plain, f"{plain}/key", f"{place}/keys", f"{place}x", f"{place}/key/key", f"{place}x/key", FILM)
+    for other in others:
+        assert await no_lease(service, session, other) == "forbidden"
+    for other in (plain, f"{place}/key"):
+        assert (await refused(service, token, uri=other)).code == "forbidden"
+    assert await no_lease(
+        service, await opened(service, link(secrets.issuer, clock, plain), uri=plain), place
+    )

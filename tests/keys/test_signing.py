@@ -117,7 +117,14 @@ def test_a_link_may_be_opened_as_hls_and_as_dash_at_every_host_and_nowhere_else(
 
 
 @pytest.mark.parametrize(
-    "path", ["/d/film/film.mp4", "/x/film/a%20b.mp4?x=1", "/v/film/aes/main.m3u8", "/z/site/"]
+    "path",
+    [
+        "/d/film/film.mp4",
+        "/d/film/ece/film.mp4",
+        "/x/film/a%20b.mp4?x=1",
+        "/v/film/aes/main.m3u8",
+        "/z/site/",
+    ],
 )
 def test_any_other_url_is_signed_exactly(path: str) -> None:
     url = sign_url(EDGE + path, SITE, now=NOW)
@@ -128,7 +135,8 @@ def test_any_other_url_is_signed_exactly(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/d/film/.mp4", "/d/film/a%20b.mp4", "/d/Film/film.mp4", "/d/film/" + "x" * 129]
+    "path",
+    ["/d/film/.mp4", "/d/film/ece/.mp4", "/d/film/a%20b.mp4", "/d/Film/film.mp4", "/d/film/" + "x" * 129],
 )
 def test_a_download_no_edge_would_read_is_not_signed(path: str) -> None:
     with pytest.raises(Problem):
@@ -259,3 +267,38 @@ def test_a_link_may_carry_its_token_under_another_name() -> None:
             sign_url(f"{EDGE}/v/film/main.m3u8", SITE, attribute=name)
     with pytest.raises(ValueError, match="signed already"):
         sign_url(url, SITE, attribute="token")
+
+
+def test_a_zones_link_is_for_one_url_or_for_a_folder_at_every_host() -> None:
+    hosts = ["https://edge-b.example"]
+    one = claims_of(sign_url(f"{EDGE}/z/press/a/b%20(c).css?x=1", SITE, now=NOW))
+    assert not one.single_use and one.exp == NOW + 7200
+    url = f"{EDGE}/z/press/a.b/c.css"
+    for spelled in (url, f"{EDGE}/z/press/a.b/"):
+        link = sign_url(spelled, SITE, hosts=hosts, below=True, now=NOW)
+        for good in ("/z/press/a.b/", "/z/press/a.b/c.css", "/z/press/a.b/d/e?x=1"):
+            claims_of(link, EDGE + good)
+            claims_of(link, hosts[0] + good)
+        for bad in ("/z/press/a.b", "/z/press/axb/c", "/z/press/", "/z/press/a.bc", "/z/other/a.b/c"):
+            with pytest.raises(Refused):
+                claims_of(link, EDGE + bad)
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "why"),
+    [
+        ("/z/press/a", {"once": True}, "opens no session"),
+        ("/z/press/a", {"network": "192.0.2.1"}, "opens no session"),
+        ("/z/press/a", {"pace": {"rate": 3}}, "opens no session"),
+        ("/z/press/a", {"limits": keys.Limits(streams=1)}, "opens no session"),
+        ("/z/press/a", {"renew": "header"}, "renewed by"),
+        ("/z/press/a?x=1", {"below": True}, "without a query"),
+        ("/v/film/main.m3u8", {"below": True}, "for a zone"),
+        ("/d/film/film.mp4", {"below": True}, "for a zone"),
+    ],
+)
+def test_a_zones_link_promises_nothing_that_only_keys_could_keep(
+    path: str, options: dict[str, object], why: str
+) -> None:
+    with pytest.raises(ValueError, match=why):
+        sign_url(EDGE + path, SITE, **options)  # type: ignore[arg-type]

@@ -55,6 +55,7 @@ class Origin:
     url: str
     catalogue: Catalogue
     blobs: LocalBlobs
+    jobs: Jobs
     incoming: Path
     disk: Disk
     edge: NodeIdentity
@@ -78,8 +79,9 @@ class Origin:
         return {"authorization": f"Bearer {self.edge.bearer(audience, time.time())}"}
 
     async def nothing_left(self) -> bool:
-        """Whether no upload left a file or an asset."""
-        return not list(self.incoming.iterdir()) and not await self.catalogue.list()
+        """Whether no upload left a file or an asset. Records of resumable ones tell what they became."""
+        files = [path for path in self.incoming.rglob("*") if path.is_file() and path.suffix != ".json"]
+        return not files and not await self.catalogue.list()
 
 
 def node_row(identity: NodeIdentity) -> dict[str, Any]:
@@ -123,7 +125,7 @@ async def origin(tmp_path: Path) -> AsyncIterator[Origin]:
         clock=lambda: clock[0],
     )
     async with served(app) as url:
-        yield Origin(url, catalogue, blobs, incoming.directory, disk, edge, clock, rows)
+        yield Origin(url, catalogue, blobs, jobs, incoming.directory, disk, edge, clock, rows)
     await keys.close()
     await catalogue.close()
 

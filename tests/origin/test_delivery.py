@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from keys.nodes import NodeIdentity
 from keys.problems import Problem
-from origin.delivery import byte_range, parse_name
+from origin.media.asking import byte_range, parse_name
 
 BODY = bytes(range(256)) * 4096  # 1 MiB: several pieces
 PATH = "/v1/blobs/film/1/720p/0.m4s"

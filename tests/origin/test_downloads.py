@@ -4,7 +4,7 @@ import pytest
 
 from keys.names import file_name, rendition_id
 from keys.problems import Problem
-from origin.downloads import choice, original, rendition
+from origin.downloads import FILES, choice, offered, original, rendition, split_choice
 
 MP4, QT = b"\0\0\0\x20ftypisom", b"\0\0\0\x14ftypqt  "
 MATROSKA, WEBM = b"\x1aE\xdf\xa3....matroska", b"\x1aE\xdf\xa3....webm"
@@ -42,10 +42,19 @@ def test_each_rendition_has_a_name_of_its_own() -> None:
     assert (sound.name, sound.media_type, sound.rendition) == ("a-audio-2.m4a", "audio/mp4", "file-audio-2")
 
 
-def test_a_choice_is_one_of_three_words_or_nothing() -> None:
-    assert [choice(text) for text in ("", "none", "original", "renditions", "both")] == [
-        *("", "", "original", "renditions", "both")
-    ]
-    for text in ("all", "Original", "original "):
+def test_a_choice_is_one_of_three_words_encrypted_or_not_or_nothing() -> None:
+    words = ("original", "renditions", "both", "original-ece", "renditions-ece", "both-ece")
+    assert [choice(text) for text in ("", "none", *words)] == ["", "", *words]
+    for text in ("all", "Original", "original ", "-ece", "original-ece-ece", "original-aes"):
         with pytest.raises(Problem, match="one of original, renditions, both"):
             choice(text)
+
+
+def test_what_is_offered_protected_never_becomes_plain() -> None:
+    """One word holds files and protection; who does not know all of it offers nothing."""
+    for files in FILES:
+        assert split_choice(offered(files, protect=True)) == (files, "ece")
+        assert split_choice(offered(files, protect=False)) == (files, "clear")
+        assert offered(files, protect=True) not in FILES
+        assert len(offered(files, protect=True)) <= 16  # characters of its column
+    assert split_choice(offered("", protect=True)) == ("", "clear")

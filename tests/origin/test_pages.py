@@ -162,7 +162,7 @@ async def test_a_refused_and_a_cancelled_upload_say_so_and_leave_nothing(
         await page.locator("#uploads .status", has_text="This file is no video").wait_for()
         await page.set_input_files("#files", [payload("big.mp4", b"x" * 4_000_001)])
         await page.locator("#uploads .status", has_text="at most 4.0 MB").wait_for()
-        await page.route("**/upload", lambda route: None)  # an upload that never ends
+        await page.route("**/v1/tus", lambda route: None)  # an upload that never ends
         await page.set_input_files("#files", [payload("c.mp4", b"x" * 1000)])
         await page.get_by_role("button", name="Cancel c.mp4").click()
         await page.locator("#uploads .status", has_text="Cancelled. Nothing was kept.").wait_for()

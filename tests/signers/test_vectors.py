@@ -142,6 +142,14 @@ REFUSED: list[tuple[str, str, dict[str, object]]] = [
     (EDGE, "/d/film/a/b.mp4", {"renew": "redirect"}),
     (EDGE, "/d/film/film.mp4", {"renew": "header"}),
     (EDGE, "/d/film/film.mp4", {"renew": "cookie", "renew_s": 0}),
+    (EDGE, FILM, {"offline": 60}),
+    (EDGE, "/d/film/film.mp4", {"offline": 60}),
+    (EDGE, "/d/film/ece/a/b.mp4", {"offline": 60}),
+    (EDGE, "/d/a/b/ece/film.mp4", {"offline": 60}),
+    (EDGE, "/z/site/d/film/ece/film.mp4", {"offline": 60}),
+    (EDGE, "/d/film/ece/film.mp4", {"offline": 0}),
+    (EDGE, "/d/film/ece/film.mp4", {"offline": 2_592_001}),
+    (EDGE, "/d/film/ece/film.mp4", {"offline": "2d"}),
 ]
 
 

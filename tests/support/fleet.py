@@ -12,11 +12,10 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
-from redis.asyncio import Redis
 
 from tests.support.eventually import eventually
 from tests.support.packaged import Packaged
@@ -101,16 +100,15 @@ class Fleet:
 
         return Layout(Settings(data=self.data)).l1(0).parent.name.rsplit("-", 1)[1]
 
-    def redis(self, name: str = "cache") -> "Redis":
+    def redis(self, name: str = "cache") -> Any:
         """A client of one of the Redis servers."""
-        return Redis.from_url(f"unix://{self.data / 'redis' / name}.sock")
+        return self.system.redis(name)
 
     async def mended(self) -> None:
         """Nothing is broken any more, and every part works with every other again."""
         for proxy in (self.origin, self.keys, *self.doors):
             proxy.heal()
-        names = {"keys", "origin", "admin", "redis-cache", "redis-control"}
-        names |= {f"edge-{edge}-{worker}" for edge in range(2) for worker in range(2)}
+        names = set(self.system.parts())
         await eventually(lambda: _true(names <= set(self.system.children())), within_s=40)
         await eventually(self._cold_plays, within_s=60)
         for proxy in (self.origin, self.keys, *self.doors):

@@ -52,6 +52,9 @@ LINKS: Final[list[tuple[str, str, list[str], str, str, Vector, list[str], list[s
      [f"{EDGE}/d/film/film.mp4"], []),
     ("renewed by redirect, under limits", "site", [EDGE], "/d/film/film.mp4", "/d/film/film.mp4",
      {"renew": "redirect", "renew_s": 15, "budget": 1, "viewer": "anna"}, [f"{EDGE}/d/film/film.mp4"], []),
+    ("for offline use", "site", [EDGE], "/d/film/ece/film.mp4", "/d/film/ece/film.mp4",
+     {"offline": 172800, "once": True}, [f"{EDGE}/d/film/ece/film.mp4"],
+     [f"{EDGE}/d/film/film.mp4", f"{EDGE}/d/film/ece/film.mp4/license"]),
     ("everything at once", "site", [EDGE, OTHER_EDGE], FILM, FILM,
      {"start_within": 1, "session": 43200, "once": True, "viewer": "anna", "network": "2001:db8::/32"},
      [URI], []),
@@ -101,7 +104,7 @@ def link(
 ) -> Vector:  # fmt: skip
     """One link as `sign_url` makes it at NOW with fixed nonces."""
     key, nonces, link_id = SIGNERS[signer], itertools.count(1), name.replace(" ", "-").replace(",", "")
-    how = {"start_within": "start_within_s", "session": "session_s"}
+    how = {"start_within": "start_within_s", "session": "session_s", "offline": "offline_s"}
     with mock.patch("keys.cipher.os.urandom", lambda length: next(nonces).to_bytes(length, "big")):
         url = sign_url(
             edges[0] + place, key, hosts=edges[1:], link_id=link_id, now=NOW,

@@ -4,6 +4,7 @@ from typing import Final
 
 from edge.deliver.cipher import SegmentCipher, segment_iv
 from keys import derive
+from keys.ece import Header, encoded
 from keys.names import b64url
 from keys.tokens import mint
 from origin.media.seal import Sealer
@@ -35,6 +36,17 @@ def content_key(generation: int, protection: str, track: str, rendition: str, pe
         "generation": generation, "protection": protection, "track": track, "rendition": rendition,
         "period": period, "key": derive.content_key(session_root(generation), *where).hex(), "kid": kid.hex(),
         **({"iv": derive.cbcs_iv(kid).hex()} if protection == "cbcs" else {}),
+    }  # fmt: skip
+
+
+def protected_file(name: str, plain: bytes) -> Vector:
+    """A protected download as it is sent, and what opens it."""
+    root = session_root(1)
+    key = derive.content_key(root, "ece", "file", "file-original", 0)
+    salt = derive.download_salt(root, name)
+    return {
+        "generation": 1, "name": name, "rendition": "file-original", "plain": plain.hex(),
+        "key": key.hex(), "salt": salt.hex(), "sent": encoded(key, Header(salt), plain).hex(),
     }  # fmt: skip
 
 
@@ -71,6 +83,7 @@ def sessions() -> Vector:
         },
         "session_roots": {str(generation): session_root(generation).hex() for generation in (1, 2)},
         "content_keys": [content_key(*row) for row in CONTENT_KEYS],
+        "files": [protected_file("film.mp4", b"a film"), protected_file("film.m4a", b"")],
         "segments": [aes_segment(number, plain) for number, plain in segments],
         "slices": [
             {

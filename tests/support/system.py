@@ -1,5 +1,6 @@
 """A whole running Sluice for tests: `sluice up` as a user starts it, own data directory, free ports."""
 
+import atexit
 import json
 import os
 import queue
@@ -16,12 +17,15 @@ from pathlib import Path
 from typing import IO, Any
 
 import httpx
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 
 from keys import SigningKey, sign_url
+from tests.support.redis_cluster import TestCluster
 
 READY_WITHIN_S = 200  # its ten Python processes take turns on a busy machine
 END_WITHIN_S = 120
+REDIS = "SLUICE_TEST_REDIS"  # `cluster`: systems under test have a cluster of three as the cache's Redis
+ON_A_CLUSTER = os.environ.get(REDIS) == "cluster"
 NEVER_BUSY = ("--overload-lag", "10s", "--overload-wait", "3s")  # the machine may be; tests of that say so
 
 
@@ -38,11 +42,16 @@ class System:
             *("up", "--data", str(data), "--port-base", str(base)),
             *("--edges", str(edges), "--workers", str(workers), *NEVER_BUSY, *options),
         ]
+        self.cluster: TestCluster | None = None  # the cache's Redis, where it is none of this system's own
         self._lines: queue.Queue[str] = queue.Queue()
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> "System":
         """Starts everything and waits for the `ready` line."""
+        if self.cluster is None and os.environ.get(REDIS) == "cluster":
+            self.cluster = TestCluster()
+            atexit.register(self.cluster.close)
+            self._argv += ["--redis", self.cluster.url]
         lines: queue.Queue[str] = queue.Queue()
         self._lines = lines  # of an earlier process something may still come
         with (self.data.parent / f"{self.data.name}.stderr").open("a") as errors:
@@ -115,10 +124,13 @@ class System:
         return sign_url(f"{self.edges[edge]}/v/{asset}/main.m3u8", issuer, hosts=self.edges, **how)
 
     def counts(self, edge: int = 0) -> dict[str, float]:
-        """An edge's counters by name, without `sluice_edge_` and `_total`."""
+        """An edge's counters by name, without `sluice_edge_` and `_total`, labels left out."""
         text = httpx.get(f"{self.edges[edge]}/metrics", timeout=10).text
-        found = re.findall(r"^sluice_edge_([a-z0-9_]+)_total ([0-9.e+-]+)$", text, re.MULTILINE)
-        return {name: float(value) for name, value in found}
+        found: dict[str, float] = {}
+        shape = r"^sluice_edge_([a-z0-9_]+)_total(?:\{[^}]*\})? ([0-9.e+-]+)$"
+        for name, value in re.findall(shape, text, re.MULTILINE):
+            found[name] = found.get(name, 0.0) + float(value)
+        return found
 
     def origin_counts(self) -> dict[str, float]:
         """The origin's counters by name, labels left out."""
@@ -130,13 +142,16 @@ class System:
 
     async def redis_values(self, name: str = "cache") -> dict[bytes, bytes]:
         """Every string in one of the Redis servers, by key."""
-        client = Redis.from_url(f"unix://{self.data / 'redis' / name}.sock")
-        try:
+        async with self.redis(name) as client:
             names = [key async for key in client.scan_iter(count=1000)]
             found = {key: await client.get(key) for key in names}
             return {key: value for key, value in found.items() if isinstance(value, bytes)}
-        finally:
-            await client.aclose()
+
+    def redis(self, name: str = "cache") -> Any:
+        """A client of one of the Redis servers, or of the cluster."""
+        if self.cluster is not None and name == "cache":
+            return RedisCluster(host="127.0.0.1", port=self.cluster.nodes[0].port)
+        return Redis.from_url(f"unix://{self.data / 'redis' / name}.sock")
 
     def children(self) -> dict[str, int]:
         """PIDs of the running children by the words of their command line that tell them apart."""
@@ -163,16 +178,17 @@ class System:
             parts.append(f"--- {path.name}\n{path.read_text()[-3000:]}")
         return "\n".join(parts)
 
-    def _parts(self) -> list[str]:
+    def parts(self) -> list[str]:
         """What `children` names when all run."""
         workers = [f"edge-{edge}-{worker}" for edge in range(self._edges) for worker in range(self._workers)]
-        return ["redis-cache", "redis-control", "keys", "origin", "admin", *workers]
+        own = [] if self.cluster else ["redis-cache"]
+        return [*own, "redis-control", "keys", "origin", "admin", *workers]
 
     def _next_line(self, deadline: float) -> str:
         try:
             line = self._lines.get(timeout=max(0.1, deadline - time.monotonic()))
         except queue.Empty:
-            missing = sorted(set(self._parts()) - set(self.children()))
+            missing = sorted(set(self.parts()) - set(self.children()))
             raise AssertionError(
                 f"not ready in {READY_WITHIN_S} s, load {os.getloadavg()[0]:.0f}, "
                 f"not running: {', '.join(missing) or 'none'}:\n{self.logs()}"

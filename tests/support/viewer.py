@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Self
 from urllib.parse import urljoin
 
 import httpx
@@ -34,7 +35,7 @@ class Viewer:
     keys: dict[str, bytes] = field(default_factory=dict)
     statuses: list[int] = field(default_factory=list)
 
-    async def __aenter__(self) -> "Viewer":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -57,7 +58,7 @@ class Viewer:
             self.multivariant = answer.content
         return answer
 
-    async def opened(self) -> "Viewer":
+    async def opened(self) -> Self:
         """Opens the link and expects it to play. Told to come again later, it does so, a few times."""
         answer = await self.open()
         for _ in range(TRIES_AGAIN):

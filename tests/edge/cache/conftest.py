@@ -24,6 +24,7 @@ from edge.cache.library import Library
 from edge.cache.memory import Memory, PrivateMemory
 from edge.cache.redis import RedisSlices
 from edge.cache.shared import SharedMemory
+from edge.cache.tiers import source
 from edge.cache.upstream import OriginClient
 from tests.edge.cache.faulty_origin import (
     ASSET,
@@ -35,7 +36,8 @@ from tests.edge.cache.faulty_origin import (
     TestOrigin,
     publish,
 )
-from tests.edge.cache.servers import TestRedis, TestWorker
+from tests.edge.cache.servers import TestRedis, TestRedisCluster, TestWorker
+from tests.edge.cache.shields import Shields, TestShield
 
 
 class Clock:
@@ -186,8 +188,27 @@ async def bench(published: Published, origin: TestOrigin, tmpfs: Path) -> AsyncI
         yield Bench(published, origin, tmpfs, stack)
 
 
-@pytest.fixture
-async def redis_server() -> AsyncIterator[TestRedis]:
+@pytest.fixture(scope="session")
+def clusters() -> Iterator[list[TestRedisCluster]]:
+    """The cluster of this run, if it has one: it is made anew only when a test has killed it."""
+    made: list[TestRedisCluster] = []
+    yield made
+    for each in made:
+        each.close()
+
+
+@pytest.fixture(params=["server", "cluster"])
+async def redis_server(
+    request: pytest.FixtureRequest, clusters: list[TestRedisCluster]
+) -> AsyncIterator[TestRedis | TestRedisCluster]:
+    """The second level, as one server and as a cluster: one contract."""
+    if request.param == "cluster":
+        if clusters and not clusters[0].fresh():
+            clusters.pop().close()
+        if not clusters:
+            clusters.append(TestRedisCluster())
+        yield clusters[0]
+        return
     directory = Path(tempfile.mkdtemp(prefix="sluice-redis-"))
     server = TestRedis(directory)
     await server.start()
@@ -203,3 +224,42 @@ async def memory(request: pytest.FixtureRequest, tmpfs: Path) -> AsyncIterator[M
     made = PrivateMemory(3 << 20) if request.param == "private" else SharedMemory(tmpfs / "l1", 3 << 20)
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def shields(bench: Any, origin: Any) -> AsyncIterator[Shields]:
+    """Makes shields in front of the origin, or of other addresses."""
+    async with AsyncExitStack() as stack:
+
+        async def make(name: str = "shield-a", *origins: str, port: int = 0) -> TestShield:
+            made = TestShield(name, origins or [origin.url], bench.published, bench.room, port)
+            stack.push_async_callback(made.stop)
+            return await made.start()
+
+        yield make
+
+
+@pytest.fixture
+async def edges(bench: Any) -> AsyncIterator[Callable[..., Awaitable[Library]]]:
+    """Makes edges, each with memory of its own, that ask these shields and then these origins."""
+    async with AsyncExitStack() as stack:
+
+        async def make(asked: list[str], origins: list[str], name: str = "edge-1") -> Library:
+            library = Library(
+                PrivateMemory(64 << 20),
+                None,
+                Claims(bench.room / f"{name}-claims", None),
+                source(
+                    asked,
+                    origins,
+                    lambda url, **how: OriginClient(
+                        url, lambda: "node-token", name=name, count=bench.count, **how
+                    ),
+                    count=bench.count,
+                ),
+                bench.published.public,
+                count=bench.count,
+            )
+            return await stack.enter_async_context(library)
+
+        yield make

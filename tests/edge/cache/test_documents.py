@@ -5,7 +5,6 @@ import json
 from typing import Any
 
 import pytest
-import redis.asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from keys.problems import Problem
@@ -84,7 +83,7 @@ async def test_f15_t20_documents_in_redis_are_believed_by_their_signature_only(
     honest = await (await bench.library("n1")).descriptor("film", 1)
     forged = write_descriptor(Ed25519PrivateKey.generate(), honest)
     retitled = json.dumps(json.loads(bench.published.stored[PATH]) | {"descriptor": "{}"}).encode()
-    async with redis.asyncio.Redis.from_url(redis_server.url) as client:
+    async with redis_server.client() as client:
         for number, lie in enumerate(
             [forged, retitled, b"", b"[]", b"\xff", bench.published.stored["720p/list"]]
         ):

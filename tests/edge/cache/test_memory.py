@@ -17,7 +17,15 @@ from hypothesis import strategies as st
 
 from edge.cache.janitor import LOCK, Kept, allowed_bytes, to_evict
 from edge.cache.memory import Memory, PrivateMemory, is_memory
-from edge.cache.shared import HEADER, SLICE_PREFIX, TEMPORARY_PREFIX, SharedMemory, open_memory
+from edge.cache.shared import (
+    FIRST_TOUCH_S,
+    HEADER,
+    SLICE_PREFIX,
+    TEMPORARY_PREFIX,
+    TOUCH_EVERY_S,
+    SharedMemory,
+    open_memory,
+)
 from edge.cache.slices import ObjectId, SliceId
 
 KEY = bytes(range(32))
@@ -265,3 +273,23 @@ def test_the_filesystem_bounds_what_is_kept() -> None:
     assert allowed_bytes(1000, used_bytes=0, free_bytes=10_000, total_bytes=10_000) == 1000
     assert allowed_bytes(1 << 40, used_bytes=100, free_bytes=0, total_bytes=1600) == 0
     assert allowed_bytes(1 << 40, used_bytes=900, free_bytes=700, total_bytes=1600) == 1500
+
+
+def test_a_use_soon_after_it_came_is_told_then_one_now_and_then(
+    tmpfs: Path, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The janitor takes what was used only once, and each second he sweeps."""
+    told: list[Path] = []
+    memory = SharedMemory(tmpfs / "l1", MIB, now=clock)
+    monkeypatch.setattr(memory, "_tell_use", told.append)
+    memory.put(place(0), KEY, b"plain")
+    came = clock.time
+    for after, expected in (
+        (FIRST_TOUCH_S / 2, 0),  # the same viewer's, still
+        (FIRST_TOUCH_S, 1),
+        (TOUCH_EVERY_S / 2, 1),
+        (FIRST_TOUCH_S + TOUCH_EVERY_S, 2),
+    ):
+        clock.time = came + after
+        assert memory.get(place(0), KEY) is not None
+        assert len(told) == expected

@@ -1,17 +1,21 @@
 """L2: stored sealed, checked when read, and never the reason of an error."""
 
 import asyncio
+import random
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
+from itertools import accumulate
 from typing import Any
 
 import pytest
-import redis.asyncio
 
+from deploy.bench.replay import lru
+from deploy.bench.traces import Asked
 from edge.cache.memory import PrivateMemory
 from edge.cache.redis import RedisSlices
 from origin.media.seal import SLICE, sealed_offset
+from tests.edge.cache.servers import TestRedisCluster
 
 KEY = "sluice:s:default/film/1/720p/0.m4s/"
 
@@ -29,8 +33,8 @@ async def store(redis_server: Any, counts: Counter[str]) -> AsyncIterator[RedisS
 
 
 @pytest.fixture
-async def client(redis_server: Any) -> AsyncIterator["redis.asyncio.Redis"]:
-    async with redis.asyncio.Redis.from_url(redis_server.url) as found:
+async def client(redis_server: Any) -> AsyncIterator[Any]:
+    async with redis_server.client() as found:
         yield found
 
 
@@ -75,7 +79,7 @@ async def test_f9_a_dead_server_is_a_miss_and_soon_not_asked(
         assert await store.present(["s:x"]) == [False]
         assert await store.claim("c:x", b"me", 5000) is None
         assert await store.extend("c:x", b"me", 5000) is None
-    assert counts["l2_errors"] == 5
+    assert 5 <= counts["l2_errors"] <= 5 * redis_server.servers
     assert store.put_soon("s:x", b"sealed") is None
     assert counts["l2_unstored"] == 1
 
@@ -95,10 +99,18 @@ async def test_f10_a_frozen_server_is_a_miss_and_is_used_again_when_it_wakes(
 
 async def test_t20_the_least_user_will_do(redis_server: Any, client: Any, counts: Counter[str]) -> None:
     allowed = ["get", "set", "exists", "pexpire", "del", "watch", "unwatch", "multi", "exec"]
+    allowed += ["asking", "cluster|slots"]  # in a cluster
     await client.acl_setuser(
-        "edge", enabled=True, passwords=["+word"], keys=["sluice:*"], commands=[f"+{c}" for c in allowed]
+        "edge",
+        enabled=True,
+        passwords=["+word"],
+        keys=["sluice:*"],
+        commands=[f"+{c}" for c in allowed],
+        **redis_server.to_all,
     )
     url = redis_server.url.replace("unix://", "unix://edge@") + "?password=word"
+    if redis_server.servers > 1:
+        url = redis_server.url.replace("://", "://edge:word@")
     store = RedisSlices(url, count=lambda name, by: counts.update({name: by}))
     await stored(store, "s:x", b"sealed")
     assert await store.present(["s:x"]) == [True]
@@ -114,13 +126,13 @@ async def test_t20_the_least_user_will_do(redis_server: Any, client: Any, counts
 
 
 async def test_f11_a_full_server_does_not_store_and_still_answers(
-    store: RedisSlices, client: Any, counts: Counter[str]
+    store: RedisSlices, redis_server: Any, client: Any, counts: Counter[str]
 ) -> None:
     await stored(store, "s:x", b"sealed")
-    await client.config_set("maxmemory", "1mb")
-    for index in range(8):
+    await client.config_set("maxmemory", "1mb", **redis_server.to_all)
+    for index in range(8 * redis_server.servers):
         await stored(store, f"s:{index}", bytes(SLICE))
-    assert counts["l2_unstored"] >= 6
+    assert counts["l2_unstored"] >= 6 * redis_server.servers
     assert await store.get("s:x") == b"sealed"
 
 
@@ -247,3 +259,53 @@ async def test_f16_the_claim_of_a_killed_node_expires_and_another_node_takes_ove
     assert await bench.read(library, "2.m4s") == bench.published.plain["2.m4s"]
     assert origin.ranges[-1][1].startswith(f"bytes={sealed_offset(4)}-")
     assert [key async for key in client.scan_iter() if await client.ttl(key) == -1] == []
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lfu", "allkeys-lru"])
+async def test_f11_holes_that_eviction_left_are_fetched_and_never_padded(
+    bench: Any, origin: Any, redis_server: Any, client: Any, policy: str
+) -> None:
+    """A server that keeps less than one object evicts some of its slices: the next node fetches those."""
+    name = max(bench.published.plain, key=lambda each: len(bench.published.plain[each]))
+    used = (await client.info("memory"))["used_memory"]
+    await client.config_set("maxmemory-policy", policy)
+    await client.config_set("maxmemory", used + len(bench.published.plain[name]) * 2 // 3)
+    bench.redis_url = redis_server.url
+    await bench.fill("n1", name)
+    assert (await client.info("stats"))["evicted_keys"] > 0
+    asked = origin.requests[f"720p/{name}"]
+    other = await bench.library("n2")
+    assert await bench.read(other, name) == bench.published.plain[name]
+    assert origin.requests[f"720p/{name}"] > asked, "the holes"
+    assert bench.counts["bad_l2"] == 0
+
+
+@pytest.mark.parametrize(("policy", "share"), [("allkeys-lfu", 0.9), ("allkeys-lru", 0.85)])
+async def test_f11_an_evicting_server_hits_nearly_as_often_as_an_ideal_one(
+    store: RedisSlices, client: Any, redis_server: object, policy: str, share: float
+) -> None:
+    """Of slices by Zipf's law, five times what it keeps, compared with an exact LRU.
+
+    The server's own LRU takes one of five at random by a clock of seconds, and here all is over in two.
+    """
+    if isinstance(redis_server, TestRedisCluster):
+        pytest.skip("each server of a cluster evicts for itself")
+    draw, size, room = random.Random(11), 60_000, 200
+    weights = list(accumulate(1 / rank**0.9 for rank in range(1, 5 * room)))
+    trace = [
+        Asked(str(each), size) for each in draw.choices(range(len(weights)), cum_weights=weights, k=4000)
+    ]
+    value = bytes(size)
+    await stored(store, "s:0", value)
+    each = await client.memory_usage("sluice:s:0")
+    await client.config_set("maxmemory-policy", policy)
+    await client.config_set("maxmemory", (await client.info("memory"))["used_memory"] + room * each)
+    hits = 0
+    for asked in trace:
+        if await store.get(f"s:{asked.key}") is not None:
+            hits += 1
+        else:
+            await stored(store, f"s:{asked.key}", value)
+    assert (await client.info("stats"))["evicted_keys"] > room
+    ideal = sum(lru(trace, room * size))
+    assert hits >= share * ideal

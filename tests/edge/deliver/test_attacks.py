@@ -56,7 +56,8 @@ class Wire:
 def targets(text: str) -> list[str]:
     """Everywhere a token may stand: on a link, in the query of one, on a segment, a key, a download."""
     safe = quote(text.encode("utf-8", "surrogateescape"), safe=PATH_CHARACTERS)
-    places = ("v", "film/main.m3u8"), ("v", SEGMENT), ("v", "film/aes/720p/key/0"), ("d", "film/film.mp4")
+    session = (("v", SEGMENT), ("v", "film/aes/720p/key/0"), ("v", "film/cenc/720p/0.m4s"))
+    places = ("v", "film/main.m3u8"), *session, ("d", "film/film.mp4")
     return [
         *(f"/{first};URISigningPackage={safe}/{rest}" for first, rest in places),
         f"/v/film/main.m3u8?URISigningPackage={safe}",
@@ -66,7 +67,7 @@ def targets(text: str) -> list[str]:
 
 async def test_the_token_the_attacks_are_made_from_is_good(edge: World) -> None:
     wire = Wire(edge.url)
-    link, in_query = targets(GOOD)[0], targets(GOOD)[4]
+    link, in_query = targets(GOOD)[0], targets(GOOD)[5]
     edge.keys.down = True  # it comes as far as keys, which the edge asks only about a link it believes
     assert [(await wire.get(target))[0] for target in (link, in_query)] == [503, 503]
 

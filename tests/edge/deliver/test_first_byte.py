@@ -6,7 +6,7 @@ import httpx
 from starlette.types import Message
 
 from edge.deliver.first_byte import FirstByte
-from edge.deliver.hold import AT_ONCE_S, watched
+from edge.deliver.hold import AT_ONCE_S, Client
 from tests.edge.parts import Leave, World
 
 
@@ -54,7 +54,7 @@ async def test_a_client_held_for_longer_than_pace_takes_to_answer_knows_how_long
         await asyncio.Event().wait()
         raise AssertionError
 
-    with watched(silence) as client:
+    with Client(silence) as client:
         assert not await client.wait(grant, AT_ONCE_S + 0.05)
         held = client.held_s
         assert 0 < held <= asyncio.get_running_loop().time() - begun

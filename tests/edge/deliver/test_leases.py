@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from edge.deliver import patience
-from edge.deliver.leases import IDLE_S, REFUSED_FOR_S, RENEW_AFTER_S, RENEWALS_AT_ONCE, STRETCH_S, Leases
+from edge.deliver.leases import IDLE_S, REFUSED_FOR_S, RENEW_AFTER_S, STRETCH_S, UNANSWERED, Leases
 from keys.names import b64url
 from keys.problems import Problem
 from tests.edge.parts import MemoryKeys
@@ -176,7 +176,7 @@ async def test_an_idle_session_is_let_go() -> None:
     assert len(worker.leases) == 0
 
 
-async def test_with_keys_away_one_round_of_renewals_is_enough() -> None:
+async def test_with_keys_away_a_few_renewals_are_enough() -> None:
     worker = Worker()
     for n in range(40):
         await worker.leases.get(b64url(bytes([n] * 16)), worker.keys.session_token(bytes([n] * 16)), URI)
@@ -184,7 +184,7 @@ async def test_with_keys_away_one_round_of_renewals_is_enough() -> None:
     worker.keys.down = True
     asked = worker.asked()
     await worker.leases.renew()
-    assert worker.asked() - asked == RENEWALS_AT_ONCE
+    assert UNANSWERED <= worker.asked() - asked < 2 * UNANSWERED
 
 
 async def test_t21_neither_keys_nor_tokens_are_printed() -> None:

@@ -84,12 +84,14 @@ NOWHERE = [
     f"/v;URISigningPackage={T};x=y/film/main.m3u8",
     f"/v;URISigningPackage={T};URISigningPackage={T}/film/main.m3u8",
     f"{V}/film",
-    f"{V}/film/main.mpd",
+    f"{V}/film/MAIN.mpd",
+    f"{V}/film/aes/main.mpd",
+    f"{V}/film/cenc/720p/main.mpd",
     f"{V}/film/MAIN.m3u8",
     f"{V}/Film/main.m3u8",
     f"{V}/film/main.m3u8.css",
     f"{V}/film/clear/main.m3u8",
-    f"{V}/film/cbcs/720p/7.m4s",
+    f"{V}/film/ece/720p/7.m4s",
     f"{V}/film/AES/720p/7.m4s",
     f"{V}/film/aes/720p",
     f"{V}/film/aes/720p/7.ts",
@@ -140,7 +142,18 @@ def test_t5_bytes_outside_ascii_are_400() -> None:
 @pytest.mark.parametrize(
     ("target", "route"),
     [
-        (f"{V}/film/main.m3u8", Route(Kind.LINK, "/v/film/main.m3u8", T, "film")),
+        (
+            f"{V}/film/main.m3u8",
+            Route(Kind.LINK, "/v/film/main.m3u8", T, "film", file="main.m3u8"),
+        ),
+        (
+            f"{V}/film/main.mpd",
+            Route(Kind.LINK, "/v/film/main.mpd", T, "film", file="main.mpd"),
+        ),
+        (
+            f"{V}/film/cbcs/main.mpd",
+            Route(Kind.MANIFEST, "/v/film/cbcs/main.mpd", T, "film", "cbcs"),
+        ),
         (
             f"{V}/film/aes/main.m3u8",
             Route(Kind.MULTIVARIANT, "/v/film/aes/main.m3u8", T, "film", "aes"),
@@ -174,6 +187,20 @@ def test_a_link_may_carry_its_token_in_the_query_and_nothing_else_may() -> None:
     assert path.parse(b"/v/film/main.m3u8", token + b"&CMCD=x").path == "/v/film/main.m3u8"
     assert refused("/v/film/aes/main.m3u8", token) == "forbidden"
     assert refused("/v/film/aes/720p/7.m4s", token) == "forbidden"
+
+
+def test_a_link_may_name_the_protection_to_begin_with() -> None:
+    for file, wanted in (
+        ("main.m3u8", "aes"),
+        ("main.m3u8", "cbcs"),
+        ("main.mpd", "cbcs"),
+        ("main.mpd", "cenc"),
+    ):
+        route = path.parse(f"{V}/film/{file}".encode(), f"protection={wanted}".encode())
+        assert (route.protection, route.file) == (wanted, file)
+    assert refused(f"{V}/film/main.mpd", b"protection=aes") == "forbidden"
+    assert refused(f"{V}/film/main.mpd", b"protection=clear") == "forbidden"
+    assert refused(f"{V}/film/main.mpd", b"protection=cenc&protection=cbcs") == "forbidden"
 
 
 def test_t3_two_tokens_in_one_url_are_refused() -> None:
@@ -297,3 +324,28 @@ def test_t3_two_tokens_under_two_names_are_two_tokens(target: str) -> None:
 def test_another_name_than_those_is_a_parameter_that_is_not_ours() -> None:
     with pytest.raises(Problem, match="bad_request"):
         path.parse(f"/v;token={T}/film/main.m3u8".encode())
+
+
+def test_a_protected_download_and_its_key_are_read_from_their_targets() -> None:
+    d = f"/d;URISigningPackage={T}"
+    form = path.parse(f"{d}/film/ece/film.mp4".encode())
+    assert (form.kind, form.asset, form.protection, form.file) == (Kind.DOWNLOAD, "film", "ece", "film.mp4")
+    assert form.path == "/d/film/ece/film.mp4"
+    key = path.parse(f"{d}/film/ece/film.mp4/key".encode())
+    assert (key.kind, key.protection, key.file) == (Kind.FILE_KEY, "ece", "film.mp4")
+    license = path.parse(f"{d}/film/ece/film.mp4/license".encode())
+    assert (license.kind, license.protection, license.file) == (Kind.OFFLINE, "ece", "film.mp4")
+    named = path.parse(f"{d}/film/ece".encode())  # a plain file may be called so
+    assert (named.kind, named.protection, named.file) == (Kind.DOWNLOAD, "", "ece")
+    for wrong in (
+        "film.mp4/key",
+        "film.mp4/license",
+        "ece/film.mp4/license/0",
+        "aes/film.mp4",
+        "clear/film.mp4",
+        "ece/film.mp4/keys",
+        "ece/film.mp4/key/0",
+    ):
+        with pytest.raises(Problem) as refused:
+            path.parse(f"{d}/film/{wrong}".encode())
+        assert refused.value.code == "forbidden"

@@ -19,7 +19,8 @@ CASES = 100_000
 SERVED = 2_000
 TOKEN = b"AA.BB.CC"
 CANONICAL = re.compile(
-    r"/v/[a-z0-9_-]+(/main\.m3u8|/aes/(main\.m3u8|[a-z0-9-]+/(index\.m3u8|init\.mp4|\d+\.m4s|key/\d+)))"
+    r"/v/[a-z0-9_-]+(/main\.m3u8|/(aes|cbcs|cenc)/(main\.m3u8|[a-z0-9-]+/(index\.m3u8|init\.mp4|\d+\.m4s|key/\d+)))"
+    r"|/v/[a-z0-9_-]+/(cbcs|cenc)/license"
     r"|/d/[a-z0-9_-]+/[A-Za-z0-9._-]+"
 )
 

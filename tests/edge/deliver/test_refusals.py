@@ -51,7 +51,9 @@ async def test_t3_t12_every_bad_token_is_answered_with_the_same_bytes(
             "http://elsewhere.test", edge.url
         ),
         edge.link("film").replace("/film/", "/other/"),
-        edge.link("unpublished").replace("main.m3u8", "main.mpd"),
+        edge.link("film").replace("/film/main.m3u8", "/other/main.mpd"),
+        edge.link("unpublished").replace("main.m3u8", "main.mp4"),
+        edge.link("film").replace("main.m3u8", "main.mpd?protection=aes"),
         altered(edge.link(), ""),
         altered(good + SEGMENT, ""),
         good.replace("/film/", "/other/") + SEGMENT,

@@ -10,6 +10,7 @@ import pytest
 from edge.deliver.path import Kind, Route
 from edge.deliver.patience import Patience
 from edge.deliver.renew import Renewals
+from keys.claims import Claims
 from keys.renewal import COOKIE, REDIRECT, Renewal
 from keys.tokens import Trust, verify
 from tests.edge.parts import FILES, MemoryKeys, World, file_bytes, world
@@ -135,18 +136,14 @@ async def test_a_cookie_for_a_prefix_of_paths_is_bound_to_it_and_a_redirect_stay
     """Nothing here knows what lies under a path: it goes by the token's claims and the canonical path."""
     keys = MemoryKeys(edges=("http://edge.test",))
 
-    class Claims:
-        """An authorizer that has checked all there is to check."""
+    class Authorizer:
+        """Has checked all there is to check."""
 
         def uri(self, route: Route) -> str:
             return f"http://edge.test{route.path}"
 
-        async def claims(self, route: Route) -> object:
-            trust = Trust.from_json(await keys.trust())
-            return verify(route.token, uri=self.uri(route), trust=trust, now=time.time())
-
     renewals = Renewals(
-        Claims(),  # type: ignore[arg-type]
+        Authorizer(),  # type: ignore[arg-type]
         keys,
         Patience(),
         secure=False,
@@ -158,9 +155,21 @@ async def test_a_cookie_for_a_prefix_of_paths_is_bound_to_it_and_a_redirect_stay
         token = keys.session_token(bytes(16), ends_in=15, paths="/z/site/.*", renewal=renewal)
         return Route(Kind.DOWNLOAD, "/z/site/a/1.html", token, "film")
 
-    fields = await renewals.headers(route(COOKIE))
+    trust = Trust.from_json(await keys.trust())
+
+    def claims(route: Route) -> Claims:
+        return verify(route.token, uri=f"http://edge.test{route.path}", trust=trust, now=time.time())
+
+    def renewal(claims: Claims) -> Renewal:
+        assert claims.renewal is not None
+        return claims.renewal
+
+    asked = route(COOKIE)
+    fields = await renewals.headers(asked, renewal(claims(asked)))
     assert [value.split(b"; ")[1] for _, value in fields] == ([f"Path={bound}".encode()] if bound else [])
-    answer = await renewals.redirect(route(REDIRECT))
+    asked = route(REDIRECT)
+    found = claims(asked)
+    answer = await renewals.redirect(asked, renewal(found), found.exp)
     assert answer is not None
     location = dict(answer.headers)[b"location"].decode()
     assert location.startswith("/z/site/a/1.html?URISigningPackage=")

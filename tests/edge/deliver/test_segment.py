@@ -1,6 +1,7 @@
 """Segments over a real socket: per session, whole or visibly broken, ranged, tagged, held for the pace."""
 
 import asyncio
+import re
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -143,6 +144,10 @@ async def test_h8_a_range_asks_the_cache_for_no_slice_beyond_it(
     assert [wanted for _, _, wanted in edge.library.opens] == [range(1), range(2), range(4)]
 
 
+def without_seconds(field: str) -> str:
+    return re.sub(r"max-age=\d+", "max-age=N", field)
+
+
 async def test_h3_h6_h9_ranges_and_conditions(edge: World, client: httpx.AsyncClient) -> None:
     url = f"{edge.session()}720p/5.m4s"
     whole = await client.get(url)
@@ -156,8 +161,10 @@ async def test_h3_h6_h9_ranges_and_conditions(edge: World, client: httpx.AsyncCl
     assert beyond.headers["cache-control"] == "no-store"
     part = await asked(range="bytes=5-9", if_range=etag)
     assert (part.status_code, part.content) == (206, whole.content[5:10])
-    for name in ("etag", "cache-control", "vary", "cdn-cache-control"):
+    for name in ("etag", "vary"):
         assert part.headers[name] == whole.headers[name]
+    for name in ("cache-control", "cdn-cache-control"):  # what is left of the session may be a second less
+        assert without_seconds(part.headers[name]) == without_seconds(whole.headers[name])
     assert (await asked(range="bytes=5-9", if_range='"other"')).status_code == 200
     assert (await asked(range="bytes=9-5")).content == whole.content
     known = await asked(if_none_match=etag)

@@ -15,7 +15,7 @@ import uvloop
 from keys.derive import content_key
 from keys.names import b64url
 from origin.media.seal import SLICE
-from tests.edge.parts import World, descriptor, world
+from tests.edge.parts import FILES, World, descriptor, file_bytes, world
 from tests.support.viewer import decrypt
 
 READERS = 8
@@ -81,3 +81,14 @@ async def test_every_slow_reader_gets_exactly_his_own_bytes(uvloop_edge: World) 
             assert decrypt(key, number, body) == plain
 
     await asyncio.gather(*(read(turn) for turn in range(READERS)))
+
+
+async def test_every_slow_reader_of_a_download_gets_every_byte_of_it(uvloop_edge: World) -> None:
+    """Its slices go out two in a write, straight from where the cache holds them."""
+    whole = file_bytes("film.mp4", FILES["film.mp4"])
+
+    async def read(turn: int) -> None:
+        path = uvloop_edge.download(sid=bytes([turn] * 16)).removeprefix(uvloop_edge.url)
+        assert await slow_body(uvloop_edge.url, path, turn) == whole
+
+    await asyncio.gather(*(read(turn) for turn in range(READERS // 2)))

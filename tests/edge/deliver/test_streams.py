@@ -281,6 +281,16 @@ async def test_who_is_refused_at_the_limit_of_an_asset_keeps_no_place_of_his_own
     assert (await client.get(third + SEGMENT)).status_code == 200, "the second place is free"
 
 
+@pytest.mark.parametrize("first", ["aes/main.m3u8", "cbcs/main.m3u8", "cenc/main.mpd"])
+async def test_f9_without_the_store_nobody_begins_whatever_he_asks_for_first(
+    edge: World, client: httpx.AsyncClient, first: str
+) -> None:
+    edge.keys.limits = Limits(streams=1)
+    edge.app._limits._streams._store = Fragile(MemoryLimitStore(lambda: 0.0), lost=True)
+    answer = await client.get(edge.session().removesuffix("aes/") + first)
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+
 async def test_a_beacon_of_the_player_frees_its_place(edge: World, client: httpx.AsyncClient) -> None:
     edge.keys.limits = Limits(streams=1)
     first, second = (edge.session(bytes([n] * 16)) for n in range(2))

@@ -22,8 +22,9 @@ THERE, ABSENT = "film", "none"  # as long as each other: so are the requests
 BACKGROUND = ("revocations", "trust", "tell_activity")  # by the clock, or once for an unknown key
 STREAM = (
     "main.m3u8", "aes/main.m3u8", "aes/720p/index.m3u8", "aes/720p/init.mp4", "aes/720p/0.m4s",
-    "aes/720p/99.m4s", "aes/720p/key/0", "aes/leave",
+    "aes/720p/99.m4s", "aes/720p/key/0", "aes/leave", "cenc/720p/0.m4s", "cbcs/license",
 )  # fmt: skip
+POSTED = ("aes/leave", "cbcs/license")
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def bad_tokens(edge: World) -> dict[str, str]:
 async def answers(edge: World, client: httpx.AsyncClient, token: str, asset: str) -> list[tuple[int, bytes]]:
     """What a holder of this token is told, whatever he asks for and however he shows it."""
     attribute = f"URISigningPackage={token}"
-    asked = [("POST" if p.endswith("leave") else "GET", f"/v;{attribute}/{asset}/{p}", "") for p in STREAM]
+    asked = [("POST" if p in POSTED else "GET", f"/v;{attribute}/{asset}/{p}", "") for p in STREAM]
     asked += [
         ("HEAD", f"/v;{attribute}/{asset}/main.m3u8", ""),
         ("GET", f"/v/{asset}/main.m3u8?{attribute}", ""),

@@ -3,11 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from edge.http.directives import of_response
 from edge.http.entry import PLAIN, Rules
 from edge.http.freshness import expired
 from edge.http.reuse import Decision, Forward, Fresh, GatewayTimeout, Stale, Validate, decide
-from tests.edge.http.exchange import NOW, get, stored
+from tests.edge.http.exchange import NOW, get, lines, stored
 
 TAGGED = 'Cache-Control: max-age=60\nETag: "a"'
 PLAINLY = "Cache-Control: max-age=60"
@@ -141,3 +144,82 @@ def test_a_part_is_validated_by_a_strong_tag_only() -> None:
     for etag in (None, b'W/"a"'):
         weak = replace(PART, etag=etag, last_modified=b"Thu, 14 Jan 2027 08:00:00 GMT")
         assert said(decide(get("Range: bytes=4-8"), [weak], late, PLAIN)) == "Forward stale"
+
+
+seconds = st.integers(0, 100)
+maybe = st.none() | seconds
+
+
+@given(
+    max_age=seconds,
+    window=maybe,
+    forbidden=st.sampled_from(["", "must-revalidate", "proxy-revalidate", "no-cache", "s-maxage"]),
+    tagged=st.booleans(),
+    later=st.integers(0, 250),
+    asked_age=maybe,
+    min_fresh=maybe,
+    max_stale=maybe | st.just(-1),
+    no_cache=st.booleans(),
+    only_if_cached=st.booleans(),
+)
+def test_what_is_served_is_what_the_rfc_lets_be_served(
+    max_age: int,
+    window: int | None,
+    forbidden: str,
+    tagged: bool,
+    later: int,
+    asked_age: int | None,
+    min_fresh: int | None,
+    max_stale: int | None,
+    no_cache: bool,
+    only_if_cached: bool,
+) -> None:
+    told = [f"max-age={max_age}"]
+    told += [f"stale-while-revalidate={window}"] if window is not None else []
+    told += [f"s-maxage={max_age}" if forbidden == "s-maxage" else forbidden] if forbidden else []
+    asked = [] if asked_age is None else [f"max-age={asked_age}"]
+    asked += [] if min_fresh is None else [f"min-fresh={min_fresh}"]
+    asked += [] if max_stale is None else ["max-stale" if max_stale < 0 else f"max-stale={max_stale}"]
+    asked += ["no-cache"] if no_cache else []
+    asked += ["only-if-cached"] if only_if_cached else []
+    entry = replace(stored("Cache-Control: max-age=60"), lifetime_s=float(max_age))
+    fields = lines(f"Cache-Control: {', '.join(told)}")
+    tag = b'"a"' if tagged else None
+    entry = replace(entry, directives=of_response(fields), etag=tag)
+    request = get(f"Cache-Control: {', '.join(asked)}") if asked else get()
+    decision = decide(request, [entry], NOW + later, PLAIN)
+
+    served = reference(max_age, window, forbidden, later, asked_age, min_fresh, max_stale, no_cache)
+    assert isinstance(decision, Fresh | Stale) == served
+    if not served:
+        wanted = GatewayTimeout if only_if_cached else Validate if tagged else Forward
+        assert isinstance(decision, wanted)
+
+
+def reference(
+    lifetime: int,
+    window: int | None,
+    forbidden: str,
+    age: int,
+    asked_age: int | None,
+    min_fresh: int | None,
+    max_stale: int | None,
+    no_cache: bool,
+) -> bool:
+    """Whether the stored answer may be given without asking, after RFC 9111 §4 and §5.2.1 and RFC 5861 §3."""
+    if no_cache:  # "the client prefers a stored response not be used … without successful validation"
+        return False
+    if forbidden == "no-cache":  # §5.2.2.4: "MUST NOT be used … without forwarding it for validation"
+        return False
+    if asked_age is not None and age > asked_age:  # "a response whose age is less than or equal to"
+        return False
+    if min_fresh is not None:  # "whose freshness lifetime is no less than its current age plus"
+        return lifetime > age and lifetime >= age + min_fresh
+    if lifetime > age:  # §4.2: fresh
+        return True
+    if forbidden:  # §4.2.4: stale is prohibited by an explicit directive
+        return False
+    over = age - lifetime
+    if max_stale is not None and (max_stale < 0 or over <= max_stale):  # "exceeded … by no more than"
+        return True
+    return window is not None and over <= window  # RFC 5861 §3

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from edge.guard.limits import Limits
 from edge.zone.app import ZoneApp
 from edge.zone.zone import Zone
 from tests.support.lifespan import lived
-from tests.support.serving import served
+from tests.support.serving import listening_on, served
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -70,12 +69,13 @@ async def answer(send: Send, status: int, fields: Fields, body: bytes) -> None:
 
 @dataclass
 class Clock:
-    """Time that goes on only when told to."""
+    """Time that is ahead of ours, or stands still."""
 
     ahead: float = 0.0
+    stopped: float | None = None  # where it stands
 
     def __call__(self) -> float:
-        return time.time() + self.ahead
+        return (time.time() if self.stopped is None else self.stopped) + self.ahead
 
 
 @dataclass
@@ -88,9 +88,11 @@ class Edge:
 
 
 @contextlib.asynccontextmanager
-async def in_front_of(url: str, clock: Clock, memory: int = 64 << 20) -> AsyncIterator[httpx.AsyncClient]:
-    app = ZoneApp([Zone.parse(f"/={url}")], name="edge-a", memory_bytes=memory, now=clock)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+async def in_front_of(
+    url: str, clock: Clock, memory: int = 64 << 20, *, name: str = "edge-a", app: ZoneApp | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    app = app or ZoneApp([Zone.parse(f"/={url}")], name=name, memory_bytes=memory, now=clock)
+    with listening_on() as listening:
         server = Server(config(app, guard=Guard(Limits(any_method=True)), finish_s=1))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         base = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -247,6 +249,15 @@ async def test_what_may_not_be_stored_is_never_waited_for_again(edge: Edge) -> N
     assert {got.text for got in await asyncio.gather(*asking)} == {"first rest"}
 
 
+async def test_answers_that_take_each_others_place_are_whole_for_who_asked_for_them(edge: Edge) -> None:
+    edge.origin.body = bytes(range(256)) * 4000
+    for _ in range(5):
+        fields = {"if-none-match": '"other"'}  # nobody waits for such a one
+        got = await asyncio.gather(*(edge.client.get("/large", headers=fields) for _ in range(12)))
+        assert {each.content for each in got} == {edge.origin.body}
+        edge.clock.ahead += 100
+
+
 async def test_stale_is_served_while_one_request_renews_it(edge: Edge) -> None:
     edge.origin.fields = [(b"cache-control", b"max-age=1, stale-while-revalidate=600")]
     await edge.client.get("/")
@@ -274,7 +285,7 @@ async def test_f6_stale_is_served_for_an_error_where_that_is_allowed(edge: Edge)
 
 
 async def test_f2_an_origin_that_is_not_there_is_a_502_that_says_so() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
+    with listening_on() as closed:
         port = closed.getsockname()[1]
     async with in_front_of(f"http://127.0.0.1:{port}", Clock()) as client:
         got = await client.get("/")

@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 import imageio_ffmpeg
 
+from keys.drm import read_drm, told
 from keys.leases import NewGeneration
 from keys.nodes import NodeIdentity
 from origin.ingest.convert import Settings
@@ -67,15 +68,18 @@ class MemoryKeys:
         self.made: dict[tuple[str, int], bytes] = {}
         self.published: dict[str, int] = {}
         self.numbers: dict[str, int] = {}
+        self.documents: dict[str, bytes] = {}  # of DRM providers, without keys
         self.refusals: list[Exception] = []  # raised first, one a call
 
-    async def new_generation(self, asset: str) -> NewGeneration:
+    async def new_generation(self, asset: str, drm: bytes | None = None) -> NewGeneration:
         """Make a generation with new keys."""
         if self.refusals:
             raise self.refusals.pop(0)
         number = self.numbers[asset] = self.numbers.get(asset, 0) + 1
         key = self.made[asset, number] = os.urandom(32)
-        return NewGeneration("default", asset, number, key)
+        if drm is not None:
+            self.documents[asset] = told(read_drm(drm))
+        return NewGeneration("default", asset, number, key, self.documents.get(asset, b""))
 
     async def publish(self, asset: str, generation: int, pace: Mapping[str, float] | None = None) -> None:
         """Let new sessions pin it."""
@@ -87,6 +91,7 @@ class MemoryKeys:
     async def delete_asset(self, asset: str) -> None:
         """Delete the keys of an asset."""
         self.published.pop(asset, None)
+        self.documents.pop(asset, None)
         self.made = {name: key for name, key in self.made.items() if name[0] != asset}
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from origin.ingest.ladder import Wishes
 from origin.media.hls import measure
+from origin.media.maps import read_map
 from tests.origin.ingest.bench import AAC, X264, Bench, decode, film, make_clip, quick, tone
 
 
@@ -37,7 +38,7 @@ async def test_every_segment_begins_a_decodable_run_and_follows_the_one_before(b
     asset = await bench.ingest(clip)
     rendition = (await bench.descriptor(asset)).renditions[0]
     digests = await bench.listed(asset, rendition.id)
-    assert list(digests) == ["init.mp4", "0.m4s", "1.m4s", "2.m4s"]
+    assert list(digests) == ["init.mp4", "0.m4s", "1.m4s", "2.m4s", "map-0"]
     init = await bench.opened(asset, rendition.id, digests["init.mp4"])
     times: list[float] = []
     for number in range(3):
@@ -52,7 +53,12 @@ async def test_declared_bandwidth_is_what_was_measured(bench: Bench) -> None:
     clip = make_clip(bench.root / "a.mp4", *film("320x180", "25", "9"), *tone(seconds="9"), *X264, *AAC)
     asset = await bench.ingest(clip, settings=quick(Wishes(preset="veryfast")))
     for r in (await bench.descriptor(asset)).renditions:
-        assert (r.bandwidth, r.average_bandwidth) == measure(r.sizes, r.durations, r.timescale)
+        listed = await bench.listed(asset, r.id)
+        block = await bench.opened(asset, r.id, listed["map-0"])
+        maps = [read_map(block, number) for number in range(len(r.sizes))]
+        sent = [n - each.payload + len(each.cenc.head) for n, each in zip(r.sizes, maps, strict=True)]
+        assert (r.bandwidth, r.average_bandwidth) == measure(sent, r.durations, r.timescale)
+        assert measure(r.sizes, r.durations, r.timescale) < (r.bandwidth, r.average_bandwidth)
         assert r.average_bandwidth <= r.bandwidth <= 1.8 * r.average_bandwidth
     stored = sum((bench.root / "blobs" / name).stat().st_size for name in bench.left_behind())
     assert asset.bytes == stored

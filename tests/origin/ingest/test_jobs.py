@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from keys.cpix_xml import write_cpix
 from keys.problems import Problem
-from origin.ingest.convert import Settings
-from origin.ingest.jobs import CUT, FULL, GONE
+from origin.ingest.convert import LOST, Settings
+from origin.ingest.jobs import CUT, FULL, GONE, KEYLESS
 from origin.ingest.ladder import Wishes
 from origin.ingest.transcode import Budget
+from origin.media.drm import drm_of
 from tests.origin.ingest.bench import FFMPEG, X264, Bench, film, make_clip
+from tests.support.drm import document
 
 
 @pytest.fixture
@@ -258,3 +261,73 @@ async def test_cancelled_and_tried_again_while_it_waits_an_asset_has_one_place_i
         await bench.until("film", lambda asset: asset.state == "ingesting")
         await jobs.delete("film")
         assert bench.left_behind() == []
+
+
+async def test_an_asset_waits_for_the_document_of_its_drm_provider(bench: Bench, clip: Path) -> None:
+    found = document()
+    jobs = bench.jobs()
+    async with jobs.running():
+        await jobs.submit("film", "Film", bench.upload(clip), drm="cpix")
+        assert (await bench.catalogue.get("film")).state == "uploading"
+        with pytest.raises(Problem) as refused:
+            await jobs.provide("film", b"<CPIX/>")
+        assert refused.value.code == "bad_request"
+        await jobs.provide("film", write_cpix(found))
+        asset = await bench.ended("film")
+        with pytest.raises(Problem) as refused:
+            await jobs.provide("film", write_cpix(found))
+    assert (asset.state, refused.value.code) == ("published", "conflict")
+    described = await bench.descriptor(asset)
+    assert (described.protections, described.drm) == (("drm",), drm_of(found))
+
+
+async def test_a_document_that_did_not_come_is_said_after_a_restart_and_may_still_come(
+    bench: Bench, clip: Path
+) -> None:
+    await bench.jobs().submit("film", "Film", bench.upload(clip), drm="cpix")
+    jobs = bench.jobs()
+    async with jobs.running():
+        asset = await bench.ended("film")
+        assert (asset.state, asset.error) == ("failed", KEYLESS)
+        await jobs.retry("film")
+        assert (await bench.until("film", lambda each: each.error == LOST)).state == "failed"
+        await jobs.provide("film", write_cpix(document()))
+        await bench.until("film", lambda each: each.state == "published")
+
+
+async def test_a_restart_in_the_middle_of_the_ingest_keeps_the_document(bench: Bench, clip: Path) -> None:
+    jobs = bench.jobs()
+    async with jobs.running():
+        await jobs.submit("film", "Film", bench.upload(clip), drm="cpix")
+        await jobs.provide("film", write_cpix(document()))
+        await bench.until("film", lambda each: each.state == "ingesting" and bool(bench.keys.numbers))
+    async with bench.jobs().running():
+        await bench.until("film", lambda each: each.state == "published")
+
+
+async def test_of_two_documents_at_once_the_one_that_was_taken_is_used(bench: Bench, clip: Path) -> None:
+    jobs = bench.jobs()
+    await jobs.submit("film", "Film", bench.upload(clip), drm="cpix")
+    found = [document(), document(seed="other")]
+    ends = await asyncio.gather(
+        *(jobs.provide("film", write_cpix(each)) for each in found), return_exceptions=True
+    )
+    assert [isinstance(each, Problem) and each.code for each in ends] == [False, "conflict"]
+    async with jobs.running():
+        asset = await bench.until("film", lambda each: each.state == "published")
+    assert (await bench.descriptor(asset)).drm == drm_of(found[0])
+
+
+async def test_an_asset_that_wants_no_document_takes_none(bench: Bench, clip: Path) -> None:
+    jobs = bench.jobs()
+    await jobs.submit("film", "Film", bench.upload(clip))
+    with pytest.raises(Problem) as refused:
+        await jobs.provide("film", write_cpix(document()))
+    assert refused.value.code == "conflict"
+
+
+async def test_an_origin_without_a_way_to_a_provider_says_so(bench: Bench, clip: Path) -> None:
+    jobs = bench.jobs()
+    async with jobs.running():
+        await jobs.submit("film", "Film", bench.upload(clip), drm="https://provider.example/speke")
+        assert "no way to ask a DRM provider" in (await bench.ended("film")).error

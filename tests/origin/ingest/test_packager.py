@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -116,6 +117,21 @@ async def test_a_stream_that_does_not_begin_at_0_or_with_a_keyframe_is_refused(b
 async def test_what_is_no_mp4_is_refused(bench: Bench) -> None:
     with pytest.raises(BadMedia):
         await (await packager(bench, VIDEO)).take("720p", b"#EXTM3U\n" * 100)
+
+
+async def test_an_asset_with_sound_we_cannot_protect_is_described_with_aes_alone(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    packing = await packager(bench, VIDEO, audio=(SOUND,))
+    await packing.take("720p", stream(bench.root))
+    flac = ["-c:a", "flac", "-frag_duration", "1000000", *FLAGS]
+    await packing.take("audio", make_clip(bench.root / "s.mp4", *tone(), *flac).read_bytes())
+    with caplog.at_level("WARNING", "origin.ingest.packager"):
+        descriptor = await packing.finish(title="Film", period_segments=15)
+    assert descriptor.protections == ("aes",)
+    assert "film/audio has no Common Encryption: " in caplog.text and "'fLaC'" in caplog.text
+    listed = await bench.listed(replace(await bench.catalogue.get("film"), generation=1), "audio")
+    assert not [name for name in listed if name.startswith("map-")]
 
 
 FILE = FileName("film.mp4", "A film.mp4", "file-original", "video/mp4")

@@ -1,6 +1,7 @@
 """The signed descriptor: read back as written, for exactly one asset and generation, or refused."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,14 @@ from hypothesis import strategies as st
 
 from keys.derive import enc
 from keys.names import b64url
-from origin.media.asset import BadDescriptor, Descriptor, Rendition, read_descriptor, write_descriptor
+from origin.media.asset import (
+    BadDescriptor,
+    Descriptor,
+    Download,
+    Rendition,
+    read_descriptor,
+    write_descriptor,
+)
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -97,6 +105,19 @@ def test_a_rendition_of_the_wrong_shape_is_refused(change: dict[str, object]) ->
         read_descriptor(signed(fields), PACKAGERS, "film", 3)
 
 
+def test_a_descriptor_that_names_no_protections_has_aes_alone() -> None:
+    fields = fields_of(FILM)
+    del fields["protections"]
+    assert read_descriptor(signed(fields), PACKAGERS, "film", 3).protections == ("aes",)
+
+
+def test_renditions_of_one_index_are_refused() -> None:
+    fields = fields_of(FILM)
+    fields["renditions"] *= 2
+    with pytest.raises(BadDescriptor):
+        read_descriptor(signed(fields), PACKAGERS, "film", 3)
+
+
 @pytest.mark.parametrize(
     "text",
     [b"", b"7", b"{}", b"\xff", b"[" * 100_000, b'{"descriptor":7,"signature":"A"}', signed([]), signed(7)],
@@ -115,3 +136,18 @@ def test_f33_a_descriptor_with_any_byte_altered_says_the_same_or_is_refused(wher
     except BadDescriptor:
         return
     assert found == FILM
+
+
+def test_the_protection_of_a_download_is_said_where_it_is_another_than_clear() -> None:
+    """A reader that does not know the field reads no such descriptor: nothing it names leaves plain."""
+    clear = Download("film.mp4", "Film.mp4", "video/mp4", 5, "A" * 43, "file-original", 7)
+    locked = replace(clear, name="locked.mp4", protection="ece")
+    both = replace(FILM, downloads=(clear, locked))
+    assert read_descriptor(write_descriptor(KEY, both), PACKAGERS, "film", 3) == both
+    rows = fields_of(both)["downloads"]
+    assert ["protection" in row for row in rows] == [False, True]
+    for wrong in ("aes", "", None, "ECE"):
+        fields = fields_of(both)
+        fields["downloads"][1]["protection"] = wrong
+        with pytest.raises(BadDescriptor):
+            read_descriptor(signed(fields), PACKAGERS, "film", 3)

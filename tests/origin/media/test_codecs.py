@@ -98,6 +98,12 @@ def record(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(body), kind) + body
 
 
+def vpcc(text: str) -> bytes:
+    """Version, profile, level, depth with chroma and range, colours."""
+    version, *rest = bytes.fromhex(text)
+    return record(b"vpcC", bytes((version, 0, 0, 0, *rest)))
+
+
 @pytest.mark.parametrize(
     ("handler", "entry", "inside", "expected"),
     [
@@ -119,6 +125,9 @@ def record(kind: bytes, body: bytes) -> bytes:
         ("vide", "av01", record(b"av1C", bytes.fromhex("810400")), "av01.0.04M.08"),
         ("vide", "av01", record(b"av1C", bytes.fromhex("810440")), "av01.0.04M.10"),
         ("vide", "av01", record(b"av1C", bytes.fromhex("8150e0")), "av01.2.16H.12"),
+        # VP Codec ISO Media File Format Binding, Codecs Parameter String: its example, its defaults
+        ("vide", "vp09", vpcc("01 02 0a a3 09 10 09"), "vp09.02.10.10.01.09.16.09.01"),
+        ("vide", "vp09", vpcc("01 00 29 82 01 01 01"), "vp09.00.41.08.01.01.01.01.00"),
         ("soun", "mp4a", esds(0x40, bytes.fromhex("2b11")), "mp4a.40.5"),
         ("soun", "mp4a", esds(0x40, bytes.fromhex("f940")), "mp4a.40.42"),  # xHE-AAC: escaped type
         ("soun", "mp4a", esds(0x40, bytes.fromhex("1190"), 0xE0, b"\0\0\3url\0\0"), "mp4a.40.2"),
@@ -142,6 +151,12 @@ def test_configuration_records_are_named_as_their_bindings_say(
     [
         ("vide", "avc1", b""),
         ("vide", "vp08", b""),
+        ("vide", "vp09", b""),
+        ("vide", "vp09", vpcc("00 00 29 82 01 01 01")),  # another version: its fields lie elsewhere
+        ("vide", "vp09", vpcc("01 04 29 82 01 01 01")),  # no such profile, level, depth
+        ("vide", "vp09", vpcc("01 00 00 82 01 01 01")),
+        ("vide", "vp09", vpcc("01 00 29 92 01 01 01")),
+        ("vide", "vp09", vpcc("01 00 29 82 01 01")),
         ("vide", "avc1", record(b"avcC", b"\1\2")),
         ("soun", "avc1", record(b"avcC", b"\1\2\3\4")),
         ("soun", "mp4a", record(b"esds", bytes(4) + b"\x04\x00")),

@@ -116,7 +116,7 @@ def test_a_clear_playlist_names_no_key() -> None:
     assert len(found.entries) == 4
 
 
-@pytest.mark.parametrize("protection", ["cbcs", "cenc", "ece", ""])
+@pytest.mark.parametrize("protection", ["ece", ""])
 def test_a_protection_hls_does_not_carry_here_is_refused(protection: str) -> None:
     with pytest.raises(ValueError, match="HLS carries"):
         hls.media(asset(VIDEO), VIDEO, protection)
@@ -172,6 +172,14 @@ def test_variants_declare_picture_and_the_densest_sound_together() -> None:
             "URI": "audio/index.m3u8",
         }
     ]
+
+
+def test_the_multivariant_playlist_says_which_protections_the_asset_has() -> None:
+    both = replace(asset(VIDEO), protections=("aes", "cenc", "ece"))
+    for descriptor, offered in ((asset(VIDEO), "aes"), (both, "aes,cenc")):
+        tags = read(hls.multivariant(descriptor, "aes")).tags["EXT-X-SESSION-DATA"]
+        data = {row["DATA-ID"]: row["VALUE"] for row in map(attributes, tags)}
+        assert data == {"com.apple.hls.title": "Film", "sluice.protections": offered}
 
 
 def test_video_without_audio_names_no_audio() -> None:
@@ -331,7 +339,8 @@ def test_ffmpeg_decodes_the_encrypted_playlists_to_the_very_frames(
 @given(st.text(max_size=80))
 def test_any_title_stays_inside_its_quotes(title: str) -> None:
     text = hls.multivariant(replace(asset(VIDEO), title=title), "aes").decode()
-    lines = [line for line in text.split("\n") if line.startswith("#EXT-X-SESSION-DATA")]
+    *lines, offered = [line for line in text.split("\n") if line.startswith("#EXT-X-SESSION-DATA")]
+    assert offered == '#EXT-X-SESSION-DATA:DATA-ID="sluice.protections",VALUE="aes"'
     assert len(lines) <= 1 and text.count("\n#EXT-X-STREAM-INF") == 1
     for line in lines:
         assert line.count('"') == 4 and line.isprintable()

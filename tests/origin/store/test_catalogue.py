@@ -266,9 +266,10 @@ async def test_an_asset_of_before_offers_no_download(tmp_path: Path) -> None:
     with sqlite3.connect(path) as old:  # as the first schema left it
         old.execute("ALTER TABLE assets DROP COLUMN download")
         old.execute("ALTER TABLE assets DROP COLUMN downloads")
+        old.execute("ALTER TABLE assets DROP COLUMN drm")
         old.execute(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")
     old.close()
     opened = await Catalogue.open(f"sqlite:///{path}")
     film = await opened.get("film")
-    assert (film.download, film.downloads) == ("", ())
+    assert (film.download, film.downloads, film.drm) == ("", (), "")
     await opened.close()

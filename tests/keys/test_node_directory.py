@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from keys.node_directory import FRESH_S, KEPT_S, NodeDirectory
 from keys.nodes import NodeIdentity
 from keys.problems import Problem
-from origin.nodes import FRESH_S, KEPT_S, NodeDirectory
 
 
 class Keys:
