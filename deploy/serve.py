@@ -39,7 +39,7 @@ GARBAGE_AT: Final = 10_000  # objects made since the last look for garbage
 def main() -> int:
     """The process's whole life; its exit code."""
     parser = ArgumentParser(prog="deploy.serve")
-    parser.add_argument("service", choices=("keys", "origin", "admin", "edge", "shield"))
+    parser.add_argument("service", choices=("keys", "origin", "ingest", "admin", "edge", "shield"))
     parser.add_argument("--fd", type=int, required=True, help="the listening socket")
     parser.add_argument("--shared-fd", type=int, help="the memory an edge's workers share")
     parser.add_argument("--index", type=int, default=0, help="which edge, from 0")
@@ -137,6 +137,7 @@ def _builder(
     builders = {
         "keys": assemble.build_keys,
         "origin": assemble.build_origin,
+        "ingest": assemble.build_ingest,
         "admin": assemble.build_admin,
     }
     return builders[service](settings)
