@@ -268,6 +268,11 @@ class Settings(BaseModel):
         """The base URL of the shield that runs here."""
         return self._service(3)
 
+    @property
+    def ingest(self) -> str:
+        """The base URL of the worker on the queue that runs here: its health alone."""
+        return self._service(4)
+
     def _service(self, offset: int) -> str:
         return f"http://{self.reached(self.service_host)}:{self.port_base + offset}"
 

@@ -91,6 +91,7 @@ class Claims:
             while row := await self._first(connection, node):
                 if row.attempts >= MOST_ATTEMPTS:
                     ended = {"state": "failed", "error": POISONED, "holder": "", "lease_until": 0.0}
+                    ended |= {"rate": 0.0, "eta_s": None}
                     await connection.execute(update(assets).where(assets.c.id == row.id).values(ended))
                     continue
                 if row.attempts and not idle:
