@@ -18,12 +18,14 @@ from starlette.types import ASGIApp
 
 from deploy import gauges
 from deploy.counters import Counters
+from deploy.enrol import enrolling, identity
+from deploy.ffmpeg import ffmpeg_path
 from deploy.histograms import Histogram
 from deploy.layout import Layout
 from deploy.settings import Settings
 from deploy.usable import usable
 from keys import secrets as secret_files
-from keys.client import KeysClient
+from keys.client import KeysClient, node_credential
 
 Resource = AbstractAsyncContextManager[object]
 
@@ -64,33 +66,69 @@ async def build_keys(settings: Settings) -> ASGIApp:
     return with_resources(create_app(service, counters.render), [*root_end, seen])
 
 
-async def build_origin(settings: Settings) -> ASGIApp:
-    """The origin service, its ingest included. Its node is enrolled in the background."""
-    from deploy.assemble_ingest import origin_parts
+async def build_origin(settings: Settings, *, queue_only: bool = False) -> ASGIApp:
+    """The origin service, its ingest included. Its node is enrolled in the background.
+
+    With `queue_only` a worker on the origin's queue: it takes no uploads and hands out no media.
+    """
     from origin.app import create_app
     from origin.incoming import Incoming
-
-    layout = Layout(settings)
-    parts = await origin_parts(settings, layout, receives=True)
-    app = create_app(
-        catalogue=parts.catalogue,
-        blobs=parts.blobs,
-        jobs=parts.jobs,
-        incoming=Incoming(layout.incoming, max_bytes=settings.upload_limit),
-        trust=parts.keys.trust,
-        admin_token=token(layout, secret_files.ADMIN_TOKEN),
-    )
-    return with_resources(app, parts.resources)
-
-
-async def build_ingest(settings: Settings) -> ASGIApp:
-    """A worker on the origin's queue, and nothing else: it takes no uploads and hands out no media."""
-    from deploy.assemble_ingest import origin_parts
+    from origin.ingest.convert import Settings as Conversion
+    from origin.ingest.jobs import Jobs
+    from origin.ingest.ladder import Wishes
+    from origin.ingest.provider import Provider
     from origin.queue_app import create_queue_app
+    from origin.store.blobs import LocalBlobs
+    from origin.store.catalogue import Catalogue
 
     layout = Layout(settings)
-    parts = await origin_parts(settings, layout, receives=False)
-    return with_resources(create_queue_app(parts.jobs), parts.resources)
+    layout.origin.mkdir(parents=True, exist_ok=True, mode=0o700)
+    node = usable(lambda: identity(layout.origin, f"{settings.node_name}-origin", "origin"))
+    keys = KeysClient(settings.keys, node_credential(node, time.time))
+    catalogue = await Catalogue.open(
+        settings.catalogue_database or f"sqlite:///{layout.origin / 'catalogue.db'}"
+    )
+    blobs = LocalBlobs(layout.blobs)
+    conversion = Conversion(
+        ffmpeg=ffmpeg_path(settings),
+        wishes=Wishes(segment_s=int(settings.segment_duration)),
+        key_period_s=settings.key_period,
+        require_jail=settings.require_jail,
+    )
+    jobs = Jobs(
+        catalogue=catalogue,
+        blobs=blobs,
+        keys=keys,
+        identity=node,
+        settings=conversion,
+        concurrency=settings.ingest_jobs,
+        provider=Provider(
+            lambda: secret_files.read_line(layout.secrets / secret_files.DRM_AUTH), settings.drm_scheme
+        ),
+        workers=layout.origin / "workers",
+        receives=not queue_only,
+        shared=settings.uploads_shared,
+    )
+    app = (
+        create_queue_app(jobs)
+        if queue_only
+        else create_app(
+            catalogue=catalogue,
+            blobs=blobs,
+            jobs=jobs,
+            incoming=Incoming(layout.incoming, max_bytes=settings.upload_limit),
+            trust=keys.trust,
+            admin_token=token(layout, secret_files.ADMIN_TOKEN),
+        )
+    )
+    return with_resources(
+        app,
+        [
+            _closing(catalogue.close),
+            keys,
+            enrolling(keys, node, token(layout, secret_files.ORIGIN_TOKEN)),
+        ],
+    )
 
 
 async def build_admin(settings: Settings) -> ASGIApp:
@@ -160,8 +198,7 @@ def with_resources(app: Starlette, resources: Sequence[Resource]) -> Starlette:
 
 
 @contextlib.asynccontextmanager
-async def closing(close: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Closes when it is left."""
+async def _closing(close: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 from argparse import ArgumentParser
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, cast
 
@@ -134,10 +134,10 @@ def _builder(
         return assemble_edge.build_edge(settings, index, worker, shared)
     if service == "shield":
         return assemble_shield.build_shield(settings, worker, shared)
-    builders = {
+    builders: dict[str, Callable[[Settings], Awaitable[ASGIApp]]] = {
         "keys": assemble.build_keys,
         "origin": assemble.build_origin,
-        "ingest": assemble.build_ingest,
+        "ingest": partial(assemble.build_origin, queue_only=True),
         "admin": assemble.build_admin,
     }
     return builders[service](settings)

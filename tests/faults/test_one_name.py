@@ -1,4 +1,4 @@
-"""F26: two uploaders, one name; or one resumable upload. One wins, and what is there is the winner's alone."""
+"""F26: two uploaders, one name; or one resumable upload. One wins, and what is there is its own alone."""
 
 import asyncio
 import random

@@ -91,20 +91,19 @@ async def test_a_worker_that_lost_its_lease_publishes_nothing_and_leaves_its_suc
         return made
 
     monkeypatch.setattr(first._converter, "convert", frozen_after)
-    async with elsewhere(bench) as other:
-        async with first.running():
-            await first.submit("film", "Film", bench.upload(clip))
-            await frozen.wait()
-            claim = first._worker.claim_of("film")
-            assert claim is not None
-            await other.catalogue.claims.lapse(claim.holder)  # as the end of its lease does
-            async with other.jobs().running():
-                asset = await other.ended("film")
-            assert (asset.state, asset.generation) == ("published", 2)
-            thaw.set()
-            async with asyncio.timeout(60):
-                while first._worker.claim_of("film"):  # noqa: ASYNC110 (it has no event)
-                    await asyncio.sleep(0.01)
+    async with elsewhere(bench) as other, first.running():
+        await first.submit("film", "Film", bench.upload(clip))
+        await frozen.wait()
+        claim = first._worker.claim_of("film")
+        assert claim is not None
+        await other.catalogue.claims.lapse(claim.holder)  # as the end of its lease does
+        async with other.jobs().running():
+            asset = await other.ended("film")
+        assert (asset.state, asset.generation) == ("published", 2)
+        thaw.set()
+        async with asyncio.timeout(60):
+            while first._worker.claim_of("film"):  # noqa: ASYNC110 (it has no event)
+                await asyncio.sleep(0.01)
     assert (await bench.catalogue.get("film")).generation == 2
     assert bench.keys.published == {"film": 2}
     assert ("film", 2) in bench.keys.made
@@ -143,7 +142,8 @@ async def test_a_file_that_kills_its_worker_three_times_fails_alone(tmp_path: Pa
     for name in ("poison", "film"):
         await catalogue.create(id=name, source_name=f"{name}.mp4", state="queued", node="here")
     command = [sys.executable, "-m", "tests.origin.ingest.dying", url, str(tmp_path / "workers")]
-    codes, said = [], ""
+    codes: list[int] = []
+    said = ""
     while not codes or codes[-1]:
         done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=120)
         codes.append(done.returncode)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -107,7 +108,14 @@ async def test_a_worker_that_lost_its_claim_changes_nothing_any_more(
     assert await catalogue.claims.beat(lost, LEASE_S) is None
     assert not await catalogue.claims.last(lost)
     assert not await catalogue.update_progress("film", 0.5, 1.0, None, fence=lost.fence)
-    values = {"generation": 1, "duration": 1.0, "width": 1, "height": 1, "size_bytes": 1, "renditions": []}
+    values: dict[str, Any] = {
+        "generation": 1,
+        "duration": 1.0,
+        "width": 1,
+        "height": 1,
+        "size_bytes": 1,
+        "renditions": [],
+    }
     with pytest.raises(Problem) as refused:
         await catalogue.publish("film", fence=lost.fence, **values)
     assert (refused.value.code, refused.value.message) == ("conflict", "Another worker has this now.")
