@@ -14,6 +14,13 @@ from deploy.commands.output import print_table
 from keys.names import asset_id
 
 _ASK: Final = {"cancel": "cancelled", "retry": "queued again"}
+_own_data = click.option(
+    "--data",
+    "own_data",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="Data directory, as before it.",
+)
 
 
 @click.group(invoke_without_command=True)
@@ -42,18 +49,20 @@ def jobs(context: click.Context, as_json: bool, data: Path) -> int:
 
 @jobs.command()
 @click.argument("asset", metavar="ID")
+@_own_data
 @click.pass_obj
-def cancel(data: Path, asset: str) -> int:
+def cancel(data: Path, asset: str, own_data: Path | None) -> int:
     """Stop the ingest of asset ID. Its uploaded file stays until the asset is removed."""
-    return _asked(data, asset, "cancel")
+    return _asked(own_data or data, asset, "cancel")
 
 
 @jobs.command()
 @click.argument("asset", metavar="ID")
+@_own_data
 @click.pass_obj
-def retry(data: Path, asset: str) -> int:
+def retry(data: Path, asset: str, own_data: Path | None) -> int:
     """Put asset ID, which failed or was cancelled, in line again."""
-    return _asked(data, asset, "retry")
+    return _asked(own_data or data, asset, "retry")
 
 
 def _asked(data: Path, asset: str, what: str) -> int:

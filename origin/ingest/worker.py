@@ -137,7 +137,7 @@ class Worker:
             await asyncio.sleep(self._rhythm.beat_s)
             began = self._clock()
             try:
-                async with asyncio.timeout(self._rhythm.beat_s + 1):
+                async with asyncio.timeout(self._rhythm.lease_s / 3):
                     state = await self._claims.beat(claim, self._rhythm.lease_s)
             except Exception as error:  # away or slow: held until the lease ends, and not longer
                 _LOG.warning("the claim on %s was not renewed: %s", claim.asset, error)
