@@ -36,6 +36,8 @@ CUT: Final = "The upload was cut off. Upload the file again."
 KEYLESS: Final = "The CPIX document of this film did not come. Add the film again."
 GONE: Final = "The uploaded file is gone. Upload it again."
 FULL: Final = "The server's disk is full. Make room, then try again."
+HELD: Final = "A worker that does not answer has this. It is cancelled; try again in half a minute."
+LET_GO_WITHIN_S: Final = 15.0  # sooner than whoever asks gives up
 UNHELD_LOOK_S: Final = 0.1  # between looks whether a worker elsewhere has let go of an asset
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -172,19 +174,29 @@ class Jobs:
         self._worker.wake()
 
     async def delete(self, id: str) -> None:
-        """Removes an asset: keys, blobs, row and file. Problem not_found. Cut off, it can be asked again."""
+        """Removes an asset: keys, blobs, row and file. Problem not_found. Cut off, it can be asked again.
+
+        Problem conflict when another machine's worker has it, and died: until its lease ends.
+        """
         async with self._alone(id):
             asset = await self._catalogue.get(id)
             with contextlib.suppress(Problem):  # nobody begins it, or goes on
                 await self._catalogue.set_state(id, "cancelled")
             await self._worker.stop(id)
-            # Elsewhere; or there it died, and its lease ends.
-            while await self._catalogue.claims.held(id):  # noqa: ASYNC110 - in another process
-                await asyncio.sleep(UNHELD_LOOK_S)
+            await self._let_go(id)
             await self._keys.delete_asset(id)
             await self._blobs.delete_asset(id)
             await self._catalogue.delete(id)
             _remove(asset.upload_path)
+
+    async def _let_go(self, id: str) -> None:
+        """Returns once no worker of another process has it. Problem conflict when that takes too long."""
+        try:
+            async with asyncio.timeout(LET_GO_WITHIN_S):
+                while await self._catalogue.claims.held(id):  # noqa: ASYNC110 - in another process
+                    await asyncio.sleep(UNHELD_LOOK_S)
+        except TimeoutError:
+            raise Problem("conflict", HELD) from None
 
     async def _tell_what_was_cut(self) -> None:
         """Says of uploads that came in here and were not handed over why they cannot be finished."""

@@ -147,9 +147,8 @@ class Claims:
 
     async def holders(self, node: str) -> Sequence[str]:
         """The workers of a node that hold anything."""
-        query = (
-            select(assets.c.holder).distinct().where(assets.c.holder.startswith(f"{node}/", autoescape=True))
-        )
+        named = assets.c.holder.startswith(f"{node}/", autoescape=True)
+        query = select(assets.c.holder).where(assets.c.state.in_(LISTED), named).distinct()
         async with self._database.read() as connection:
             return [str(holder) for holder in await connection.scalars(query)]
 

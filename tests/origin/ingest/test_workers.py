@@ -14,6 +14,7 @@ import pytest
 
 from keys.problems import Problem
 from origin.ingest.convert import Settings
+from origin.ingest.jobs import HELD
 from origin.ingest.ladder import Wishes
 from origin.ingest.presence import Presence
 from origin.ingest.worker import Worker
@@ -202,6 +203,24 @@ async def test_an_upload_that_waits_for_a_document_is_not_cut_by_another_worker(
         assert (await bench.catalogue.get("film")).state == "uploading"
         with pytest.raises(Problem):
             await jobs.provide("film", b"<CPIX/>")
+
+
+async def test_what_a_silent_machine_holds_is_deleted_when_its_lease_is_over(
+    bench: Bench, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.catalogue.create(
+        id="film", source_name="film.mp4", state="queued", upload_path=bench.upload(clip)
+    )
+    monkeypatch.setattr("origin.ingest.jobs.LET_GO_WITHIN_S", 0.1)
+    claim = await bench.catalogue.claims.claim("far/1", "far", idle=True, lease_s=36_000)
+    assert claim is not None
+    with pytest.raises(Problem) as refused:
+        await bench.jobs().delete("film")
+    assert (refused.value.code, refused.value.message) == ("conflict", HELD)
+    assert await bench.catalogue.claims.beat(claim, 0.0) == "cancelled", "if it lives after all, it hears so"
+    await bench.jobs().delete("film")
+    assert await bench.catalogue.list() == []
+    assert not bench.made[0].exists()
 
 
 async def unheld(bench: Bench, asset: str) -> None:
