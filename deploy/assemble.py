@@ -66,14 +66,18 @@ async def build_keys(settings: Settings) -> ASGIApp:
     return with_resources(create_app(service, counters.render), [*root_end, seen])
 
 
-async def build_origin(settings: Settings) -> ASGIApp:
-    """The origin service, its ingest included. Its node is enrolled in the background."""
+async def build_origin(settings: Settings, *, queue_only: bool = False) -> ASGIApp:
+    """The origin service, its ingest included. Its node is enrolled in the background.
+
+    With `queue_only` a worker on the origin's queue: it takes no uploads and hands out no media.
+    """
     from origin.app import create_app
     from origin.incoming import Incoming
     from origin.ingest.convert import Settings as Conversion
     from origin.ingest.jobs import Jobs
     from origin.ingest.ladder import Wishes
     from origin.ingest.provider import Provider
+    from origin.queue_app import create_queue_app
     from origin.store.blobs import LocalBlobs
     from origin.store.catalogue import Catalogue
 
@@ -101,14 +105,21 @@ async def build_origin(settings: Settings) -> ASGIApp:
         provider=Provider(
             lambda: secret_files.read_line(layout.secrets / secret_files.DRM_AUTH), settings.drm_scheme
         ),
+        workers=layout.origin / "workers",
+        receives=not queue_only,
+        shared=settings.uploads_shared,
     )
-    app = create_app(
-        catalogue=catalogue,
-        blobs=blobs,
-        jobs=jobs,
-        incoming=Incoming(layout.incoming, max_bytes=settings.upload_limit),
-        trust=keys.trust,
-        admin_token=token(layout, secret_files.ADMIN_TOKEN),
+    app = (
+        create_queue_app(jobs)
+        if queue_only
+        else create_app(
+            catalogue=catalogue,
+            blobs=blobs,
+            jobs=jobs,
+            incoming=Incoming(layout.incoming, max_bytes=settings.upload_limit),
+            trust=keys.trust,
+            admin_token=token(layout, secret_files.ADMIN_TOKEN),
+        )
     )
     return with_resources(
         app,

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "up": "start",
     "keys": "start",
     "origin": "start",
+    "ingest": "start",
     "edge": "start",
     "admin": "start",
     "shield": "start",
@@ -40,6 +41,7 @@ COMMANDS: Final = {
     "sessions": "links",
     "stats": "stats",
     "assets": "media",
+    "jobs": "jobs",
     "rm": "media",
     "fetch": "fetch",
     "settings": "show",
@@ -68,8 +70,8 @@ def sluice() -> None:
     """Sluice: an edge cache for video that encrypts every stream with keys of its own.
 
     `sluice demo` shows everything on this machine. `sluice up` runs it; `add`, `link`, `revoke`, `purge`,
-    `sessions`, `rotate`, `stats`, `assets`, `limit`, `drm`, `nodes` and `rm` then speak to what runs in the
-    data directory (--data or SLUICE_DATA). `fetch` downloads what a link offers, from anywhere.
+    `sessions`, `rotate`, `stats`, `assets`, `jobs`, `limit`, `drm`, `nodes` and `rm` then speak to what runs
+    in the data directory (--data or SLUICE_DATA). `fetch` downloads what a link offers, from anywhere.
     """
 
 

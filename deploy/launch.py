@@ -22,12 +22,13 @@ Inherited = socket.socket | io.FileIO
 
 ALL_SERVICES: Final = ("keys", "origin", "admin", "edge")
 ROOT: Final = Path(__file__).parent.parent
-_OFFSETS: Final = {"keys": 0, "origin": 1, "admin": 2, "shield": 3}
+_OFFSETS: Final = {"keys": 0, "origin": 1, "admin": 2, "shield": 3, "ingest": 4}
 _STAGES: Final = {
     "edge": 0,
     "admin": 0,
     "shield": 1,
     "origin": 1,
+    "ingest": 1,
     "keys": 1,
 }  # edges finish what they serve with the others
 

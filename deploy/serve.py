@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 from argparse import ArgumentParser
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, cast
 
@@ -39,7 +39,7 @@ GARBAGE_AT: Final = 10_000  # objects made since the last look for garbage
 def main() -> int:
     """The process's whole life; its exit code."""
     parser = ArgumentParser(prog="deploy.serve")
-    parser.add_argument("service", choices=("keys", "origin", "admin", "edge", "shield"))
+    parser.add_argument("service", choices=("keys", "origin", "ingest", "admin", "edge", "shield"))
     parser.add_argument("--fd", type=int, required=True, help="the listening socket")
     parser.add_argument("--shared-fd", type=int, help="the memory an edge's workers share")
     parser.add_argument("--index", type=int, default=0, help="which edge, from 0")
@@ -134,9 +134,10 @@ def _builder(
         return assemble_edge.build_edge(settings, index, worker, shared)
     if service == "shield":
         return assemble_shield.build_shield(settings, worker, shared)
-    builders = {
+    builders: dict[str, Callable[[Settings], Awaitable[ASGIApp]]] = {
         "keys": assemble.build_keys,
         "origin": assemble.build_origin,
+        "ingest": partial(assemble.build_origin, queue_only=True),
         "admin": assemble.build_admin,
     }
     return builders[service](settings)

@@ -37,7 +37,7 @@ from deploy.setting_types import (
     TransitKey,
 )
 
-ALL: Final = ("keys", "origin", "admin", "edge", "shield")
+ALL: Final = ("keys", "origin", "ingest", "admin", "edge", "shield")
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the system's tmpfs, used with a private directory in it
 FIRST_EDGE_PORT: Final = 10  # edges listen on port-base + 10, + 11, …
 
@@ -63,11 +63,14 @@ class Settings(BaseModel):
     service_host: Host = _row(
         "127.0.0.1",
         "",
-        ("keys", "origin", "admin", "shield"),
-        "address keys, origin, admin and shield listen on",
+        ("keys", "origin", "ingest", "admin", "shield"),
+        "address keys, origin, ingest, admin and shield listen on",
     )
     port_base: Port = _row(
-        8000, "", ALL, "keys listens here, origin on + 1, admin on + 2, shield on + 3, edges on + 10, + 11, …"
+        8000,
+        "",
+        ALL,
+        "keys listens here, origin on + 1, admin + 2, shield + 3, ingest + 4, edges on + 10, + 11, …",
     )
     node_name: Text = _row(
         "sluice", "", ALL, "this installation's name among nodes; its edges add -edge-1, …"
@@ -85,7 +88,7 @@ class Settings(BaseModel):
         (), "", ALL, "public base addresses of the edges, in order; otherwise where they listen"
     )
     keys_url: Service | None = _row(
-        None, "", ("origin", "admin", "edge", "shield"), "where keys is; otherwise on this machine"
+        None, "", ("origin", "ingest", "admin", "edge", "shield"), "where keys is; otherwise on this machine"
     )
     origin_url: Service | None = _row(
         None, "", ("admin", "edge", "shield"), "where origin is; otherwise on this machine"
@@ -136,7 +139,7 @@ class Settings(BaseModel):
         "", "", ("keys",), "database of keys; otherwise SQLite in the data directory"
     )
     catalogue_database: Database = _row(
-        "", "", ("origin",), "database of the catalogue; otherwise SQLite in the data directory"
+        "", "", ("origin", "ingest"), "database of the catalogue; otherwise SQLite in the data directory"
     )
 
     redis: Redis = _row(
@@ -161,21 +164,33 @@ class Settings(BaseModel):
     zones: File | None = _row(None, "", ("edge", "shield"), "TOML file of zones that are served beside media")
     l1_dir: Folder = _row(SHARED_MEMORY, "", ("edge", "shield"), "tmpfs that holds the first cache level")
 
-    ffmpeg: Program = _row("", "", ("origin",), "ffmpeg program; otherwise the one of its Python package")
-    require_jail: Switch = _row(
-        False, "", ("origin",), "refuse to ingest where ffmpeg cannot be jailed fully"
+    ffmpeg: Program = _row(
+        "", "", ("origin", "ingest"), "ffmpeg program; otherwise the one of its Python package"
     )
-    ingest_jobs: Count = _row(1, "jobs", ("origin",), "films ingested at the same time", ge=1, le=32)
+    require_jail: Switch = _row(
+        False, "", ("origin", "ingest"), "refuse to ingest where ffmpeg cannot be jailed fully"
+    )
+    ingest_jobs: Count = _row(
+        1,
+        "jobs",
+        ("origin", "ingest"),
+        "films ingested at the same time in each process; 0: none",
+        ge=0,
+        le=32,
+    )
+    uploads_shared: Switch = _row(
+        False, "", ("origin",), "uploads lie where every machine that ingests reaches them, at the same path"
+    )
     upload_limit: Size = _row("64G", "bytes", ("origin",), "largest file that may be uploaded")
     segment_duration: Duration = _row(
-        "4s", "seconds", ("origin",), "length of a media segment", gt=0, le=20, multiple_of=1
+        "4s", "seconds", ("origin", "ingest"), "length of a media segment", gt=0, le=20, multiple_of=1
     )
     key_period: Duration = _row(
-        "60s", "seconds", ("origin",), "length of media one content key covers", ge=4, le=300
+        "60s", "seconds", ("origin", "ingest"), "length of media one content key covers", ge=4, le=300
     )
 
     drm_scheme: DrmScheme = _row(
-        "cbcs", "", ("origin",), "what a DRM provider is asked keys for: cbcs (FairPlay too) or cenc"
+        "cbcs", "", ("origin", "ingest"), "what a DRM provider is asked keys for: cbcs (FairPlay too) or cenc"
     )
 
     pace_burst: Duration = _row(
@@ -252,6 +267,11 @@ class Settings(BaseModel):
     def shield(self) -> str:
         """The base URL of the shield that runs here."""
         return self._service(3)
+
+    @property
+    def ingest(self) -> str:
+        """The base URL of the worker on the queue that runs here: its health alone."""
+        return self._service(4)
 
     def _service(self, offset: int) -> str:
         return f"http://{self.reached(self.service_host)}:{self.port_base + offset}"

@@ -55,6 +55,7 @@ class Api:
         return [
             Route("/v1/uploads", self.upload, methods=["POST"]),
             Route("/v1/uploads", self.room, methods=["GET"]),
+            Route("/v1/jobs", self.queue, methods=["GET"]),
             Route("/v1/assets", self.assets, methods=["GET"]),
             Route("/v1/assets/{id}", self.asset, methods=["GET"]),
             Route("/v1/assets/{id}", self.delete, methods=["DELETE"]),
@@ -97,6 +98,11 @@ class Api:
         """`GET /v1/assets`: every asset, the newest first."""
         self._access.check(request)
         return JSONResponse({"assets": [asset.public() for asset in await self._catalogue.list()]})
+
+    async def queue(self, request: Request) -> Response:
+        """`GET /v1/jobs`: every asset that is not published, as `claims.Job`, who waits longest first."""
+        self._access.check(request)
+        return JSONResponse({"jobs": [job.public() for job in await self._catalogue.claims.jobs()]})
 
     async def asset(self, request: Request) -> Response:
         """`GET /v1/assets/{id}`."""

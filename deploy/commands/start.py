@@ -42,6 +42,18 @@ admin = _alone("admin", "the admin console")
 
 
 @click.command()
+@setting_options("ingest")
+def ingest(**given: Any) -> int:
+    """Work on the queue of ingest and nothing else: a second process, or another machine, beside the origin.
+
+    It needs the origin's catalogue and blobs. Uploads of this machine, or with `uploads-shared` of all, it
+    takes from the folder where they lie; docs/deployment.md tells how machines share that. Its /healthz is at
+    port-base + 4.
+    """
+    return run(settings_from(given), ("ingest",))
+
+
+@click.command()
 @setting_options("shield")
 def shield(**given: Any) -> int:
     """Run a shield: a cache of sealed media between edges and the origin.

@@ -100,7 +100,9 @@ class Converter:
         provider: Provider | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], float] = time.time,
+        last: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
+        """`last`: whether nobody else works on the asset by now. Keys are of an asset, not of one try."""
         self._settings = settings
         self._blobs = blobs
         self._records = records
@@ -109,6 +111,7 @@ class Converter:
         self._provider = provider
         self._sleep = sleep
         self._now = now
+        self._last = last
 
     async def probe(self, source: Path) -> Probe:
         """What is in the file. Problem not_media with the sentence for its sender."""
@@ -165,10 +168,11 @@ class Converter:
     async def discard(self, asset: str, generation: int, drm: str = "") -> None:
         """Removes an unpublished generation: blobs and keys.
 
-        Not keys of a document that was handed over: it goes with them, and nobody has it to try again with.
+        Not keys of a document that was handed over: it goes with them, and nobody has it to try again with;
+        nor those of an asset that another worker has by now.
         """
         await self._blobs.delete_generation(asset, generation)
-        if drm == CPIX:
+        if drm == CPIX or (self._last is not None and not await self._last(asset)):
             return
         try:
             await self._keys.delete_asset(asset)

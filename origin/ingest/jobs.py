@@ -1,11 +1,12 @@
 """Ingest as work to do: each queued asset from its uploaded file to published, or to one clear sentence.
 
-    submit → queued → ingesting → published       a restart begins unfinished ones anew
+    submit → queued → ingesting → published       whose worker died is taken up anew
                ↑ └────────┴──→ cancelled, failed     retry goes back to queued
 
-The uploaded file is kept until its asset is published or deleted: what was acknowledged is not lost because
-a converter failed. A file that breaks things breaks alone: its job fails, the worker takes the next one. How
-a file is converted is `convert`'s.
+The queue is the catalogue's (`origin.store.claims`): several processes, of several machines, work on it, and
+each can submit, cancel and retry. The uploaded file is kept until its asset is published or deleted: what was
+acknowledged is not lost because a converter failed. A file that breaks things breaks alone: its job fails,
+the worker takes the next one. How a file is converted is `convert`'s.
 """
 
 import asyncio
@@ -19,21 +20,25 @@ from weakref import WeakValueDictionary
 
 from keys.nodes import NodeIdentity
 from keys.problems import Problem
-from keys.tasks import end_tasks
 from origin.drm import CPIX
 from origin.ingest.convert import Converted, Converter, Keys, Provider, Settings
 from origin.ingest.jail import jail_level
+from origin.ingest.presence import Presence
 from origin.ingest.probe import Probe
 from origin.ingest.progress import Reporter, UnwantedError
+from origin.ingest.worker import Worker
 from origin.store.blobs import BlobStore
 from origin.store.catalogue import Asset, Catalogue
+from origin.store.claims import Claim, Rhythm
 
 UNEXPECTED: Final = "Something went wrong inside Sluice while this was converted; its log says more."
 CUT: Final = "The upload was cut off. Upload the file again."
 KEYLESS: Final = "The CPIX document of this film did not come. Add the film again."
 GONE: Final = "The uploaded file is gone. Upload it again."
 FULL: Final = "The server's disk is full. Make room, then try again."
-CLEARS_UP_WITHIN_S: Final = 10.0  # a cancelled job, or its cancellation was lost and is said again
+HELD: Final = "A worker that does not answer has this. It is cancelled; try again in half a minute."
+LET_GO_WITHIN_S: Final = 15.0  # sooner than whoever asks gives up
+UNHELD_LOOK_S: Final = 0.1  # between looks whether a worker elsewhere has let go of an asset
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _LOG: Final = logging.getLogger(__name__)
@@ -52,12 +57,23 @@ class Jobs:
         settings: Settings,
         concurrency: int = 1,
         provider: Provider | None = None,
+        workers: Path | None = None,
+        receives: bool = True,
+        shared: bool = False,
+        rhythm: Rhythm | None = None,
     ) -> None:
-        """`provider` asks DRM providers (`origin.drm`)."""
+        """`workers` is where those of this machine say that they live (`origin.ingest.presence`).
+
+        `provider` asks DRM providers (`origin.drm`). `receives`: uploads come in here, so at a start the
+        unfinished ones were cut off. `shared`: every worker of every machine reaches them where they lie.
+        """
         self._catalogue = catalogue
         self._blobs = blobs
         self._keys = keys
-        self._concurrency = concurrency
+        self._node = identity.name
+        self._receives = receives
+        self._shared = shared
+        self._rhythm = rhythm or Rhythm()
         self._converter = Converter(
             settings,
             blobs=blobs,
@@ -65,23 +81,26 @@ class Jobs:
             keys=keys,
             signer=identity.private,
             provider=provider,
+            last=self._last,
         )
-        self._queue: asyncio.Queue[str] = asyncio.Queue()
-        self._waiting: set[str] = set()  # what is in the queue
-        self._active: dict[str, asyncio.Task[None]] = {}
-        self._publishing: set[str] = set()
+        self._worker = Worker(
+            catalogue.claims,
+            Presence(workers, identity.name),
+            identity.name,
+            self._job,
+            concurrency=concurrency,
+            rhythm=rhythm,
+        )
         self._handing_over = WeakValueDictionary[str, asyncio.Lock]()  # by asset: documents, and its end
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Works while entered: first what an earlier run left, then what is submitted."""
+        """Works on the queue while entered; first says of what can never be finished why."""
         _LOG.info("media tools run in jail: %s", await jail_level())
-        await self._resume()
-        workers = [asyncio.create_task(self._work()) for _ in range(self._concurrency)]
-        try:
+        if self._receives:
+            await self._tell_what_was_cut()
+        async with self._worker.running():
             yield
-        finally:
-            await end_tasks(workers, 3 * CLEARS_UP_WITHIN_S)
 
     async def inspect(self, path: Path) -> None:
         """Returns for a file that can be ingested. Problem not_media with the sentence for its sender."""
@@ -104,9 +123,9 @@ class Jobs:
             state="uploading" if waits else "queued",
             download=download,
             drm=drm,
+            node="" if self._shared else self._node,
         )
-        if not waits:
-            self._enqueue(asset)
+        self._worker.wake()
 
     async def provide(self, id: str, document: bytes) -> None:
         """Hands the CPIX document of an asset that waits for it to keys, and queues the asset.
@@ -116,13 +135,13 @@ class Jobs:
         async with self._alone(id):
             asset = await self._catalogue.get(id)
             waits = asset.drm == CPIX and asset.state in ("uploading", "failed", "cancelled")
-            if not waits or id in self._active:
+            if not waits or self._worker.claim_of(id):
                 raise Problem("conflict", "This asset waits for no CPIX document.")
             if not _has_file(asset):
                 raise Problem("conflict", GONE)
             await self._converter.provide(id, document)
             await self._catalogue.set_state(id, "queued")
-            self._enqueue(id)
+            self._worker.wake()
 
     def _alone(self, id: str) -> asyncio.Lock:
         return self._handing_over.setdefault(id, asyncio.Lock())
@@ -136,12 +155,15 @@ class Jobs:
         return await self._catalogue.owner(path)
 
     async def cancel(self, id: str) -> None:
-        """Stops an asset that waits or is ingested. Problem not_found, or conflict when it is too late."""
-        if id in self._publishing:
+        """Stops an asset that waits or is ingested. Problem not_found, or conflict when it is too late.
+
+        Of one that is ingested elsewhere, the worker hears at its next heartbeat.
+        """
+        if id in self._worker.publishing:
             raise Problem("conflict", "This is being published now; it is too late to cancel it.")
         async with self._alone(id):
             await self._catalogue.set_state(id, "cancelled")
-            await self._stop(id)
+            await self._worker.stop(id)
 
     async def retry(self, id: str) -> None:
         """Queues a failed or cancelled asset again. Problem not_found, or conflict when its file is gone."""
@@ -149,99 +171,83 @@ class Jobs:
         if asset.state in ("failed", "cancelled") and not _has_file(asset):
             raise Problem("conflict", GONE)
         await self._catalogue.set_state(id, "queued")
-        self._enqueue(id)
+        self._worker.wake()
 
     async def delete(self, id: str) -> None:
-        """Removes an asset: keys, blobs, row and file. Problem not_found. Cut off, it can be asked again."""
+        """Removes an asset: keys, blobs, row and file. Problem not_found. Cut off, it can be asked again.
+
+        Problem conflict when another machine's worker has it, and died: until its lease ends.
+        """
         async with self._alone(id):
             asset = await self._catalogue.get(id)
-            await self._stop(id)
+            with contextlib.suppress(Problem):  # nobody begins it, or goes on
+                await self._catalogue.set_state(id, "cancelled")
+            await self._worker.stop(id)
+            await self._let_go(id)
             await self._keys.delete_asset(id)
             await self._blobs.delete_asset(id)
             await self._catalogue.delete(id)
             _remove(asset.upload_path)
 
-    async def _resume(self) -> None:
-        """Queues what is unfinished; says of the rest why it cannot be finished."""
+    async def _let_go(self, id: str) -> None:
+        """Returns once no worker of another process has it. Problem conflict when that takes too long."""
+        try:
+            async with asyncio.timeout(LET_GO_WITHIN_S):
+                while await self._catalogue.claims.held(id):  # noqa: ASYNC110 - in another process
+                    await asyncio.sleep(UNHELD_LOOK_S)
+        except TimeoutError:
+            raise Problem("conflict", HELD) from None
+
+    async def _tell_what_was_cut(self) -> None:
+        """Says of uploads that came in here and were not handed over why they cannot be finished."""
         for asset in await self._catalogue.unfinished():
-            if asset.state == "uploading" or not _has_file(asset):
+            if asset.state == "uploading" and asset.node in ("", self._node):
                 waits = asset.drm == CPIX and _has_file(asset)
-                reason = KEYLESS if waits else CUT if asset.state == "uploading" else GONE
-                await self._catalogue.set_state(asset.id, "failed", error=reason)
-                continue
-            if asset.state == "ingesting":
-                await self._catalogue.set_state(asset.id, "queued")
-            self._enqueue(asset.id)
+                await self._catalogue.set_state(asset.id, "failed", error=KEYLESS if waits else CUT)
 
-    def _enqueue(self, id: str) -> None:
-        """Once only: an asset cancelled and tried again while it waits still has its place in the queue."""
-        if id not in self._waiting:
-            self._waiting.add(id)
-            self._queue.put_nowait(id)
+    async def _last(self, id: str) -> bool:
+        """Whether no other worker has the asset by now."""
+        claim = self._worker.claim_of(id)
+        return claim is None or await self._catalogue.claims.last(claim)
 
-    async def _work(self) -> None:
-        """One worker: a job at a time, each a task of its own that can be stopped alone."""
-        while True:
-            id = await self._queue.get()
-            self._waiting.discard(id)
-            job = asyncio.create_task(self._job(id))
-            self._active[id] = job
-            try:
-                await asyncio.wait([job])
-            finally:
-                await end_tasks([job], CLEARS_UP_WITHIN_S)  # nothing to end unless the worker was stopped
-                if failure := _failure(job):  # the catalogue itself failed; the next start takes it up
-                    _LOG.error("%s was left in the middle", id, exc_info=failure)
-                if self._active.get(id) is job:
-                    del self._active[id]
-
-    async def _stop(self, id: str) -> None:
-        """Ends the asset's job, if it has one, and waits until what it made is gone.
-
-        One that is publishing comes to its end by itself: cut off there, it would leave the uploaded file.
-        """
-        if job := self._active.get(id):
-            if id in self._publishing:
-                await asyncio.wait([job])
-            else:
-                await end_tasks([job], CLEARS_UP_WITHIN_S)
-
-    async def _job(self, id: str) -> None:
-        """One asset from queued to its end. Raises nothing but cancellation."""
+    async def _job(self, claim: Claim) -> None:
+        """One asset to its end. Raises nothing but cancellation, and what the catalogue itself raises."""
+        id = claim.asset
         try:
             asset = await self._catalogue.get(id)
-            await self._catalogue.set_state(id, "ingesting")
-        except Problem as problem:  # cancelled or deleted while it waited
+        except Problem as problem:  # deleted in this moment
             _LOG.info("%s is not ingested: %s", id, problem)
             return
         try:
-            await self._ingest(asset)
+            await self._ingest(asset, claim)
         except Problem as problem:
             _LOG.warning("%s failed (%s): %s %s", id, problem.id, problem.message, problem.detail)
-            await self._fail(asset, problem)
+            await self._fail(claim, problem)
         except OSError as exc:
             _LOG.exception("%s failed", id)
             full = exc.errno in _NO_ROOM
-            await self._fail(asset, Problem("disk_full", FULL) if full else Problem("internal", UNEXPECTED))
+            await self._fail(claim, Problem("disk_full", FULL) if full else Problem("internal", UNEXPECTED))
         except UnwantedError:
             _LOG.info("%s was taken away while it was ingested", id)
         except Exception:
             _LOG.exception("%s failed", id)
-            await self._fail(asset, Problem("internal", UNEXPECTED))
+            await self._fail(claim, Problem("internal", UNEXPECTED))
 
-    async def _ingest(self, asset: Asset) -> None:
+    async def _ingest(self, asset: Asset, claim: Claim) -> None:
         source = asset.upload_path
         if source is None or not source.exists():
             raise Problem("not_found", GONE)
         await self._converter.sweep(asset.id)
         found = await self._converter.probe(source)
         await self._keep_poster(asset, source, found)
-        reporter = Reporter(lambda p: self._catalogue.update_progress(asset.id, p.done, p.rate, p.eta_s))
+        reporter = Reporter(
+            lambda p: self._catalogue.update_progress(asset.id, p.done, p.rate, p.eta_s, fence=claim.fence)
+        )
         async with reporter.reporting():
             made = await self._converter.convert(
                 asset.id, asset.title, source, found, reporter.note, asset.download, asset.drm
             )
-        await self._publish(asset, made)
+        await self._publish(asset, claim, made)
         _remove(source)
 
     async def _keep_poster(self, asset: Asset, source: Path, found: Probe) -> None:
@@ -249,12 +255,18 @@ class Jobs:
         if jpeg is not None:
             await self._catalogue.set_poster(asset.id, jpeg)
 
-    async def _publish(self, asset: Asset, made: Converted) -> None:
-        """Tells keys, then the catalogue. Too late to cancel now; a failure takes the keys back."""
+    async def _publish(self, asset: Asset, claim: Claim, made: Converted) -> None:
+        """Tells keys, then the catalogue. Too late to cancel now; a failure takes the keys back.
+
+        UnwantedError when the claim was lost. One that is lost after it was asked is still stopped: the
+        catalogue takes nothing from it, and keys no generation that is behind another.
+        """
         d = made.descriptor
         best = d.renditions[0]  # of the largest picture, or the first sound
-        self._publishing.add(asset.id)
+        self._worker.publishing.add(asset.id)
         try:
+            if not await self._worker.still(claim):
+                raise UnwantedError
             await self._converter.publish(asset.id, d.generation)
             await self._catalogue.publish(
                 asset.id,
@@ -268,12 +280,13 @@ class Jobs:
                     {"name": f.name, "size": f.size, "type": f.media_type, "protection": f.protection}
                     for f in d.downloads
                 ],
+                fence=claim.fence,
             )
         except BaseException:
             await asyncio.shield(self._take_back(asset, d.generation))
             raise
         finally:
-            self._publishing.discard(asset.id)
+            self._worker.publishing.discard(asset.id)
         _LOG.info("%s published, generation %d, %d bytes", asset.id, d.generation, made.stored_bytes)
 
     async def _take_back(self, asset: Asset, generation: int) -> None:
@@ -284,14 +297,10 @@ class Jobs:
                 return
         await self._converter.discard(asset.id, generation, asset.drm)
 
-    async def _fail(self, asset: Asset, problem: Problem) -> None:
+    async def _fail(self, claim: Claim, problem: Problem) -> None:
         """Notes the sentence."""
-        with contextlib.suppress(Problem):  # it was cancelled or deleted meanwhile
-            await self._catalogue.set_state(asset.id, "failed", error=problem.message)
-
-
-def _failure(job: "asyncio.Task[None]") -> BaseException | None:
-    return None if job.cancelled() else job.exception()
+        with contextlib.suppress(Problem):  # it was cancelled, deleted or lost meanwhile
+            await self._catalogue.set_state(claim.asset, "failed", error=problem.message, fence=claim.fence)
 
 
 def _has_file(asset: Asset) -> bool:

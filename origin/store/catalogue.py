@@ -19,6 +19,7 @@ from keys.names import DEFAULT_TENANT, asset_id, object_name, rendition_id
 from keys.problems import Problem
 from origin.filenames import id_of, title_of
 from origin.migrations import upgrade
+from origin.store.claims import Claims
 from origin.store.tables import assets, objects, posters
 
 # From each state, the states that may follow.
@@ -61,6 +62,7 @@ class Asset:
     # {"name", "size" in bytes, "type", "protection"} of each such file; without the last: "clear"
     downloads: tuple[dict[str, Any], ...]
     drm: str = ""  # where its content keys come from (`origin.drm`); empty: from its sessions
+    node: str = ""  # the machine whose disk the upload is on; empty: every worker reaches it
 
     def public(self) -> dict[str, Any]:
         """What operators may see of it, as JSON fields."""
@@ -80,6 +82,7 @@ class Catalogue:
     def __init__(self, database: Database, now: Callable[[], float] = time.time) -> None:
         self._database = database
         self._now = now
+        self.claims = Claims(database)
 
     @classmethod
     async def open(cls, url: str, now: Callable[[], float] = time.time) -> "Catalogue":
@@ -103,8 +106,12 @@ class Catalogue:
         tenant: str = DEFAULT_TENANT,
         download: str = "",
         drm: str = "",
+        node: str = "",
     ) -> Asset:
-        """A new asset. With `id`, that very one or Problem conflict; without, a free one from its name."""
+        """A new asset. With `id`, that very one or Problem conflict; without, a free one from its name.
+
+        `node` is the machine whose disk the upload is on; empty: every worker reaches it.
+        """
         wanted = asset_id(id) if id is not None else None
         now = self._now()
         row = _new_row(
@@ -118,6 +125,8 @@ class Catalogue:
             upload_bytes=upload_bytes,
             download=download,
             drm=drm,
+            node=node,
+            queued=now,
         )
         while True:
             row["id"] = wanted or await self.unique_id(title or source_name)
@@ -173,10 +182,15 @@ class Catalogue:
             found = await connection.scalar(select(assets.c.id).where(assets.c.upload_path == str(path)))
         return None if found is None else str(found)
 
-    async def update_progress(self, id: str, progress: float, rate: float, eta_s: float | None) -> bool:
-        """Note how far ingest is. False when the asset is not being ingested now: cancelled or deleted."""
+    async def update_progress(
+        self, id: str, progress: float, rate: float, eta_s: float | None, *, fence: int | None = None
+    ) -> bool:
+        """Note how far ingest is. False when the asset is not being ingested now: cancelled or deleted.
+
+        With `fence` also when that claim on it (`claims`) is not the last one.
+        """
         values = {"progress": min(1.0, max(0.0, progress)), "rate": rate, "eta_s": eta_s}
-        return await self._change(id, ["ingesting"], values)
+        return await self._change(id, ["ingesting"], values, fence)
 
     async def set_upload(self, id: str, path: Path | None, size_bytes: int) -> None:
         """Note where the upload lies and how large it is; None when it is gone. Problem not_found."""
@@ -184,12 +198,15 @@ class Catalogue:
         if not await self._change(id, TRANSITIONS, values):
             raise _unknown(id)
 
-    async def set_state(self, id: str, state: str, *, error: str = "") -> None:
-        """Go to `state`. Problem conflict when TRANSITIONS has no way there, or not_found."""
+    async def set_state(self, id: str, state: str, *, error: str = "", fence: int | None = None) -> None:
+        """Go to `state`. Problem conflict when TRANSITIONS has no way there, or not_found.
+
+        With `fence`, conflict too when that claim on it (`claims`) is not the last one.
+        """
         values: dict[str, Any] = {"state": state, "error": error, "rate": 0.0, "eta_s": None}
         if state == "queued":
-            values["progress"] = 0.0
-        await self._go(id, state, values)
+            values |= {"progress": 0.0, "attempts": 0, "queued": self._now()}
+        await self._go(id, state, values, fence)
 
     async def publish(
         self,
@@ -202,8 +219,12 @@ class Catalogue:
         size_bytes: int,
         renditions: Iterable[str],
         downloads: Iterable[Mapping[str, Any]] = (),
+        fence: int | None = None,
     ) -> None:
-        """Make a generation current and forget the upload. Problem conflict unless it is being ingested."""
+        """Make a generation current and forget the upload. Problem conflict unless it is being ingested.
+
+        With `fence`, conflict too when that claim on it (`claims`) is not the last one.
+        """
         values = {
             "state": "published",
             "error": "",
@@ -219,7 +240,7 @@ class Catalogue:
             "downloads": [dict(each) for each in downloads],
             "upload_path": "",
         }
-        await self._go(id, "published", values)
+        await self._go(id, "published", values, fence)
 
     async def delete(self, id: str) -> None:
         """Forget the asset with its digests and poster. Problem not_found when there is none."""
@@ -269,16 +290,22 @@ class Catalogue:
         async with self._database.read() as connection:
             return [_asset(row) for row in await connection.execute(query)]
 
-    async def _change(self, id: str, sources: Iterable[str], values: Mapping[str, Any]) -> bool:
+    async def _change(
+        self, id: str, sources: Iterable[str], values: Mapping[str, Any], fence: int | None = None
+    ) -> bool:
         statement = update(assets).where(assets.c.id == id, assets.c.state.in_(list(sources)))
+        if fence is not None:
+            statement = statement.where(assets.c.fence == fence)
         async with self._database.write() as connection:
             result = await connection.execute(statement.values(**values, updated=self._now()))
         return bool(result.rowcount)
 
-    async def _go(self, id: str, state: str, values: Mapping[str, Any]) -> None:
+    async def _go(self, id: str, state: str, values: Mapping[str, Any], fence: int | None = None) -> None:
         sources = [source for source, following in TRANSITIONS.items() if state in following]
-        if not await self._change(id, sources, values):
+        if not await self._change(id, sources, values, fence):
             now = (await self.get(id)).state
+            if now in sources:
+                raise Problem("conflict", "Another worker has this now.", detail=f"asset {id}")
             raise Problem("conflict", f"This is {now}; it cannot become {state}.", detail=f"asset {id}")
 
 

@@ -48,7 +48,20 @@ assets: Final = Table(
     Column("download", String(16), nullable=False),  # what may be taken away whole; empty: nothing
     Column("downloads", JSON, nullable=False),  # those files: name, size, type
     Column("drm", Text, nullable=False, server_default=""),  # where content keys come from (`origin.drm`)
+    # Its place in the queue of ingest (`claims`); times are the database's.
+    Column(
+        "node", Text, nullable=False, server_default=""
+    ),  # whose disk the upload is on; empty: all reach it
+    Column("holder", Text, nullable=False, server_default=""),  # the worker that has it; empty: none
+    Column("fence", BigInteger, nullable=False, server_default="0"),  # how often it was taken, ever
+    Column(
+        "attempts", BigInteger, nullable=False, server_default="0"
+    ),  # taken and neither ended nor given back
+    Column("queued", Double, nullable=False, server_default="0"),  # when it was put in line
+    Column("heartbeat", Double, nullable=False, server_default="0"),  # when its worker was last heard of
+    Column("lease_until", Double, nullable=False, server_default="0"),  # from then on it is anybody's
     Index("assets_by_created", "created"),
+    Index("assets_by_state", "state", "queued"),
 )
 
 objects: Final = Table(  # K1: what each object of a generation is, for ever

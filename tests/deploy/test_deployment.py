@@ -18,7 +18,9 @@ UNIT = ROOT / "deploy" / "systemd" / "sluice@.service"
 FILES = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 
 
-@pytest.mark.parametrize("text", FILES, ids=["one machine", "home", "edge machine", "shield", "edge of it"])
+@pytest.mark.parametrize(
+    "text", FILES, ids=["one machine", "ingest", "home", "edge machine", "shield", "edge of it"]
+)
 def test_the_settings_files_of_the_page_are_taken_as_they_are(text: str, tmp_path: Path) -> None:
     (tmp_path / "sluice.toml").write_text(text)
     settings = load({"data": str(tmp_path)}, {})
@@ -30,7 +32,7 @@ def test_the_settings_files_of_the_page_are_taken_as_they_are(text: str, tmp_pat
 
 def test_every_unit_the_page_starts_is_a_service() -> None:
     named = set(re.findall(r"sluice@([a-z]+)(?!\.service)\b", PAGE)) - {"service"}
-    assert named == {"up", "shield", *launch.ALL_SERVICES}
+    assert named == {"up", "shield", "ingest", *launch.ALL_SERVICES}
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:

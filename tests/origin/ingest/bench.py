@@ -28,7 +28,9 @@ from origin.media.digests import ObjectDigest, digest_of, read_list
 from origin.media.seal import Sealer, sealed_length, sealed_offset, slice_count, slice_length
 from origin.store.blobs import LocalBlobs
 from origin.store.catalogue import Asset, Catalogue
+from origin.store.claims import Rhythm
 
+QUICK = Rhythm(poll_s=0.1, beat_s=0.1, lease_s=30)
 FFMPEG = Path(imageio_ffmpeg.get_ffmpeg_exe())
 ENDED = ("published", "failed", "cancelled")
 
@@ -115,6 +117,7 @@ class Bench:
     identity: NodeIdentity
     settings: Settings
     made: list[Path] = field(default_factory=list)
+    rhythm: Rhythm = QUICK
 
     def jobs(self, settings: Settings | None = None, concurrency: int = 1) -> Jobs:
         """Jobs over these parts."""
@@ -124,7 +127,9 @@ class Bench:
             keys=self.keys,
             identity=self.identity,
             settings=settings or self.settings,
+            workers=self.root / "workers",
             concurrency=concurrency,
+            rhythm=self.rhythm,
         )
 
     def upload(self, clip: Path, name: str = "upload") -> Path:
