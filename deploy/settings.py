@@ -167,6 +167,9 @@ class Settings(BaseModel):
     )
     ingest_jobs: Count = _row(1, "jobs", ("origin",), "films ingested at the same time", ge=1, le=32)
     upload_limit: Size = _row("64G", "bytes", ("origin",), "largest file that may be uploaded")
+    webhook_networks: Networks = _row(
+        (), "", ("origin",), "networks webhooks may reach besides public addresses, by http too"
+    )
     segment_duration: Duration = _row(
         "4s", "seconds", ("origin",), "length of a media segment", gt=0, le=20, multiple_of=1
     )
