@@ -12,12 +12,15 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAT64: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+_UNICAST: Final = ipaddress.IPv6Network("2000::/3")  # all of IPv6 that is given out (RFC 4291 §2.4)
 _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")  # RFC 4291 §2.5.5.1, deprecated
 
 
 def public(address: str) -> bool:
     """Whether this numeric address is of the public internet; False for what is none in its usual form."""
     found = parsed(address)
+    if isinstance(found, ipaddress.IPv6Address) and found not in _UNICAST:
+        return False
     return found is not None and found.is_global and not found.is_multicast and not found.is_reserved
 
 

@@ -54,6 +54,10 @@ class TokenOperations:
                 example={"name": "cms", "scopes": ["assets:read", "uploads", "links"]},
             ),
             Operation(
+                "GET", "/tokens/{id}", "getToken", "tokens", ADMIN, "Read an API token, by its ID",
+                self.get, answer=TokenView, problems=(404,),
+            ),
+            Operation(
                 "DELETE", "/tokens/{id}", "revokeToken", "tokens", ADMIN,
                 "Revoke an API token, by ID or name, at once and for ever",
                 self.revoke, answer=TokenView, problems=(404,),
@@ -71,6 +75,10 @@ class TokenOperations:
         made, text = await self._tokens.add(asked.name, asked.scopes, asked.expires_in_s)
         known = token_view(made, self._now()).model_dump()
         return Reply(TokenMade(**known, token=text), {"location": f"{BASE}/tokens/{made.id}"})
+
+    async def get(self, call: Call) -> Reply:
+        """`GET /tokens/{id}`."""
+        return Reply(token_view(await self._tokens.get(_plain(call.path["id"])), self._now()))
 
     async def revoke(self, call: Call) -> Reply:
         """`DELETE /tokens/{id}`."""

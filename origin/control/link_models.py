@@ -59,8 +59,8 @@ class LinkRequest(Model):
     link_id: (
         Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.~-]+$")] | None
     ) = Field(default=None, description="What revocation knows it by; otherwise a random one.")
-    pace: LinkPace | None = None
-    limits: LinkLimits | None = None
+    pace: LinkPace | None = Field(default=None, description="Instead of the usual pace.")
+    limits: LinkLimits | None = Field(default=None, description="What else it limits.")
     renew: Literal["cookie", "redirect"] | None = Field(
         default=None, description="Of a download or zone: keep its token short-lived, and renew it so."
     )

@@ -27,8 +27,8 @@ TAGS: Final = {
 _ABOUT: Final = (
     "Send `Authorization: Bearer TOKEN`: an API token (`sluice tokens add`) with the scope a row names, or "
     "the admin token. Every refusal is `application/problem+json` with `code`, `status` and `message`, a "
-    "sentence for people. Lists come in pages: send `next` back as `cursor`. A POST with an `Idempotency-Key` "
-    "may be sent again for a day, and is done once."
+    "sentence for people. Lists come in pages: send `next` back as `cursor`. A POST with an "
+    "`Idempotency-Key` may be sent again for a day, and is done once."
 )
 
 

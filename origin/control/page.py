@@ -66,10 +66,7 @@ def _row(document: Mapping[str, Any], method: str, path: str, row: Mapping[str, 
     parts.append(f"<p>{_text(row['description'])}</p>")
     parameters = [each for each in row.get("parameters", ()) if each["in"] != "path"]
     if parameters:
-        rows = [
-            (each["name"], each["required"], each["schema"], f"{each['in']}. {each.get('description', '')}")
-            for each in parameters
-        ]
+        rows = [(each["name"], each["required"], each["schema"], _about(each)) for each in parameters]
         parts.append(_table("Parameters", [_member(document, *each) for each in rows]))
     for media in row.get("requestBody", {}).get("content", {}).values():
         if "schema" in media:
@@ -85,8 +82,13 @@ def _row(document: Mapping[str, Any], method: str, path: str, row: Mapping[str, 
     return "".join(parts)
 
 
+def _about(parameter: Mapping[str, Any]) -> str:
+    header = "A header. " if parameter["in"] == "header" else ""
+    return header + str(parameter.get("description", ""))
+
+
 def _curl(method: str, path: str, row: Mapping[str, Any]) -> str:
-    words = ["curl", "-H 'Authorization: Bearer '$TOKEN"]
+    words = ["curl", '-H "Authorization: Bearer $TOKEN"']
     if method != "get":
         words.insert(1, f"-X {method.upper()}")
     content = row.get("requestBody", {}).get("content", {})
@@ -109,10 +111,16 @@ def _curl(method: str, path: str, row: Mapping[str, Any]) -> str:
 def _members(document: Mapping[str, Any], schema: Schema) -> list[str]:
     found = _resolved(document, schema)
     required = found.get("required", ())
-    return [
-        _member(document, name, name in required, said, said.get("description", ""))
-        for name, said in found.get("properties", {}).items()
-    ]
+    rows = []
+    for name, said in found.get("properties", {}).items():
+        rows.append(_member(document, name, name in required, said, said.get("description", "")))
+        for each in (said, *said.get("anyOf", ())):  # of an object in it, the members too
+            for inner, more in (
+                _resolved(document, each).get("properties", {}).items() if "$ref" in each else ()
+            ):
+                about = more.get("description", "")
+                rows.append(_member(document, f"{name}.{inner}", False, more, about))
+    return rows
 
 
 def _member(document: Mapping[str, Any], name: str, required: bool, said: Schema, about: str) -> str:
@@ -135,8 +143,7 @@ def _kind(document: Mapping[str, Any], said: Schema) -> str:
     """The type in a few words."""
     if "$ref" in said:
         found = _resolved(document, said)
-        inner = ", ".join(found.get("properties", {}))
-        return f"{{{inner}}}" if inner else _kind(document, found)
+        return "object" if found.get("properties") else _kind(document, found)
     if "anyOf" in said:
         return " or ".join(_kind(document, each) for each in said["anyOf"])
     if "enum" in said:

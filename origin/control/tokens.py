@@ -95,6 +95,14 @@ class ApiTokens:
         async with self._database.read() as connection:
             return [_token(row) for row in await connection.execute(query)]
 
+    async def get(self, id: str) -> ApiToken:
+        """The token of this ID, also one that is no good any more. Problem not_found."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(api_tokens).where(api_tokens.c.id == id))).first()
+        if row is None:
+            raise Problem("not_found", "There is no such token.")
+        return _token(row)
+
     async def revoke(self, id_or_name: str) -> ApiToken:
         """Take back a good token, at once and for ever. Problem not_found when there is none."""
         now = self._now()

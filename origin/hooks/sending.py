@@ -5,6 +5,7 @@ is read. http is for networks of the operator's own; all else is https, its cert
 """
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,6 +20,8 @@ from keys.addresses import Network, allowed, parsed
 WITHIN_S: Final = 10.0
 MAX_URL: Final = 1024
 AGENT: Final = "Sluice-Webhooks/1"
+
+_NUMERIC: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")  # the last part of a host that is read as an address
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -51,6 +54,8 @@ def checked_url(text: str) -> SplitResult:
         raise ValueError("a webhook's URL begins with https:// and a host")
     if "@" in parts.netloc or parts.fragment or "\\" in text:
         raise ValueError("a webhook's URL has no user, password or fragment")
+    if _NUMERIC.fullmatch(host.rstrip(".").rpartition(".")[2]) and parsed(host) is None:
+        raise ValueError("an address is written in its usual form, such as 192.0.2.1")
     return parts
 
 

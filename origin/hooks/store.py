@@ -2,8 +2,8 @@
 
 Events are noted by the database itself, in the transaction that changes an asset; `spread` makes a message
 of each for every webhook that asked for it, and takes the event away, in one transaction. A message that is
-being sent is claimed until a time, so that of several processes one sends it; who dies in the middle leaves it to
-be sent again. So every message arrives at least once, and may arrive twice.
+being sent is claimed until a time, so that of several processes one sends it; who dies in the middle leaves
+it to be sent again. So every message arrives at least once, and may arrive twice.
 """
 
 import secrets
