@@ -72,8 +72,8 @@ class Site:
         """An asset that is published, without media."""
         await self.catalogue.create(source_name=f"{id}.mp4", id=id, state="queued")
         await self.catalogue.set_state(id, "ingesting")
-        shape = {"generation": 1, "duration": 90.0, "width": 1280, "height": 720, "size_bytes": 5}
-        await self.catalogue.publish(id, **shape, renditions=["720p", "audio"], **more)
+        shape: dict[str, Any] = {"generation": 1, "duration": 90.0, "width": 1280, "height": 720}
+        await self.catalogue.publish(id, **shape, size_bytes=5, renditions=["720p", "audio"], **more)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Assets over the API: pages, filters, uploads, titles under If-Match, jobs, repeats, refusals."""
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ async def test_pages_show_every_asset_once_also_when_some_come_and_go(site: "Sit
         shown: list[str] = []
         cursor = ""
         while True:
-            asked = {"limit": 2, "cursor": cursor}
+            asked: dict[str, Any] = {"limit": 2, "cursor": cursor}
             answer = (await http.get("/api/v1/assets", params=asked)).json()
             shown += [each["id"] for each in answer["items"]]
             if answer["next"] is None:

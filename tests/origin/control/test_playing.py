@@ -32,7 +32,7 @@ async def test_a_link_opens_a_session_that_is_listed_and_ended(site: "Site") -> 
         opened = [await site.edge.open_session(token, uri, f"203.0.{n}.7") for n in range(3)]
         for session in opened:
             await site.edge.tell_activity({session.sid: Activity(time.time(), 1, 2, 3.0)})
-        of_anna = {"viewer": "anna", "asset": "film", "limit": 2}
+        of_anna: dict[str, Any] = {"viewer": "anna", "asset": "film", "limit": 2}
         first = (await http.get("/api/v1/sessions", params=of_anna)).json()
         rest = (await http.get("/api/v1/sessions", params=of_anna | {"cursor": first["next"]})).json()
         shown = [each["sid"] for each in first["items"] + rest["items"]]
