@@ -5,7 +5,6 @@ is read. http is for networks of the operator's own; all else is https, its cert
 """
 
 import asyncio
-import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,13 +14,11 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
-from keys.addresses import Network, allowed, parsed
+from keys.addresses import Network, disguised, literal, reachable
 
 WITHIN_S: Final = 10.0
 MAX_URL: Final = 1024
 AGENT: Final = "Sluice-Webhooks/1"
-
-_NUMERIC: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")  # the last part of a host that is read as an address
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -54,7 +51,7 @@ def checked_url(text: str) -> SplitResult:
         raise ValueError("a webhook's URL begins with https:// and a host")
     if "@" in parts.netloc or parts.fragment or "\\" in text:
         raise ValueError("a webhook's URL has no user, password or fragment")
-    if _NUMERIC.fullmatch(host.rstrip(".").rpartition(".")[2]) and parsed(host) is None:
+    if disguised(host):
         raise ValueError("an address is written in its usual form, such as 192.0.2.1")
     return parts
 
@@ -98,12 +95,12 @@ class Sender:
         found = await self._resolve(parts.hostname, _port(parts))
         if not found:
             raise ValueError(f"the host {parts.hostname} is not known")
-        if not all(allowed(each, self._besides) for each in found):
+        if not all(reachable(each, self._besides) for each in found):
             raise ValueError(
                 "its host has an address that is not public, and none of the networks that "
                 "webhook-networks names"
             )
-        own = [parsed(each) for each in found]
+        own = [literal(each) for each in found]
         if parts.scheme == "http" and not all(any(each in n for n in self._besides) for each in own if each):
             raise ValueError("http is for networks that webhook-networks names: use https")
         return found[0]
