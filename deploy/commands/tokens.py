@@ -83,6 +83,6 @@ def listed(as_json: bool, data: Path) -> int:
 def revoke(name: str, data: Path) -> int:
     """Take back the token NAME (or its ID), at once and for ever."""
     with Operator(data) as operator:
-        gone = operator.origin("DELETE", f"{PATH}/{quote(name, safe='')}")
+        gone = operator.origin("POST", f"{PATH}/{quote(name, safe='')}/revoke")
     click.echo(f"revoked {gone['name']}", err=True)
     return 0

@@ -58,7 +58,7 @@ class TokenOperations:
                 self.get, answer=TokenView, problems=(404,),
             ),
             Operation(
-                "DELETE", "/tokens/{id}", "revokeToken", "tokens", ADMIN,
+                "POST", "/tokens/{id}/revoke", "revokeToken", "tokens", ADMIN,
                 "Revoke an API token, by ID or name, at once and for ever",
                 self.revoke, answer=TokenView, problems=(404,),
             ),
@@ -81,7 +81,7 @@ class TokenOperations:
         return Reply(token_view(await self._tokens.get(_plain(call.path["id"])), self._now()))
 
     async def revoke(self, call: Call) -> Reply:
-        """`DELETE /tokens/{id}`."""
+        """`POST /tokens/{id}/revoke`."""
         return Reply(token_view(await self._tokens.revoke(_plain(call.path["id"])), self._now()))
 
 

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+import sqlalchemy.exc
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,6 +25,12 @@ TRIES_A_SECOND: Final = 0.1
 ADDRESSES: Final = 10_000  # whose tries are remembered
 SEEN: Final = 10_000  # hashes of tokens that were good
 
+# A database that is locked, gone or not yet there: trouble, so ask again.
+TROUBLE: Final = (
+    sqlalchemy.exc.OperationalError,
+    sqlalchemy.exc.InterfaceError,
+    sqlalchemy.exc.TimeoutError,
+)
 _SCOPE: Final = "sluice.caller"
 
 
@@ -85,6 +92,8 @@ class Callers:
             raise Problem("too_many", "Too many tokens that are no good: wait a while.", retry_after_s=10)
         try:
             token = await self._tokens.check(text)
+        except TROUBLE as exc:
+            raise Problem("unavailable", detail=f"database: {type(exc).__name__}") from exc
         except Problem:
             self._seen.pop(digest, None)
             self._tries.failed(address)

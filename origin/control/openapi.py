@@ -125,14 +125,15 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
             (said,) = (each for each in said["anyOf"] if each != {"type": "null"})
         row = {"name": name, "in": "query", "required": name in required, "schema": said}
         found.append(row | ({"description": about} if about else {}))
-    headers = dict(operation.headers)
+    found += [_header(name, text, {"type": "string"}) for name, text in operation.headers.items()]
     if operation.repeatable:
-        headers["Idempotency-Key"] = "Makes it safe to send again: it is done once a day."
-    found += [
-        {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": text}
-        for name, text in headers.items()
-    ]
+        key = {"type": "string", "pattern": "^[!-~]{1,255}$"}
+        found.append(_header("Idempotency-Key", "Makes it safe to send again: it is done once a day.", key))
     return found
+
+
+def _header(name: str, about: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "schema": schema, "description": about}
 
 
 def _responses(operation: Operation) -> dict[str, Any]:

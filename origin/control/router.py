@@ -6,7 +6,6 @@ Nothing of a row is done before all that came with the request is found to be as
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import sqlalchemy.exc
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +14,7 @@ from starlette.routing import Route
 from keys.problems import Problem
 from keys.strict_json import strict_object
 from origin.access import AdminAccess
-from origin.control.callers import caller
+from origin.control.callers import TROUBLE, caller
 from origin.control.operation import BASE, Call, Nothing, Operation, invalid
 from origin.control.repeats import Remembered, Repeats, fingerprint, parsed_key
 from origin.refusals import answer as refusal
@@ -24,11 +23,6 @@ from origin.refusals import note
 MAX_BODY: Final = 64 * 1024  # bytes of JSON
 JSON: Final = "application/json"
 _KEPT_HEADERS: Final = ("content-type", "location", "etag")
-_TROUBLE: Final = (
-    sqlalchemy.exc.OperationalError,
-    sqlalchemy.exc.InterfaceError,
-    sqlalchemy.exc.TimeoutError,
-)
 
 
 class Router:
@@ -57,7 +51,7 @@ class Router:
             except Problem as problem:
                 note(request, problem)
                 response = refusal(problem)
-            except _TROUBLE as exc:
+            except TROUBLE as exc:
                 trouble = Problem("unavailable", detail=f"database: {type(exc).__name__}")
                 note(request, trouble)
                 response = refusal(trouble)

@@ -25,6 +25,7 @@ PREFIX: Final = "slc_"
 USED_EVERY_S: Final = 60.0  # `last_used` is written at most this often
 MOST: Final = 1000  # tokens that are good at one time
 
+_ID: Final = "tok_"  # begins an ID, so that no name is one
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TEXT = re.compile(r"slc_[A-Za-z0-9_-]{43}")
 
@@ -61,8 +62,9 @@ class ApiTokens:
         self, name: str, wanted: Iterable[str], expires_in_s: float | None = None
     ) -> tuple[ApiToken, str]:
         """A new token, and its text: nobody can be told that again. Problem invalid or conflict."""
-        if not _NAME.fullmatch(name):
-            raise Problem("invalid", "A token's name is 1 to 64 of A-Z, a-z, 0-9, `.`, _ and -.")
+        if not _NAME.fullmatch(name) or name.startswith(_ID):
+            rule = f"A token's name is 1 to 64 of A-Z, a-z, 0-9, `.`, _ and -, and does not begin with {_ID}."
+            raise Problem("invalid", rule)
         try:
             allowed = parsed_scopes(wanted)
         except ValueError as exc:
@@ -70,7 +72,7 @@ class ApiTokens:
         now = self._now()
         text = PREFIX + b64url(secrets.token_bytes(32))
         made = ApiToken(
-            f"tok_{secrets.token_hex(8)}",
+            _ID + secrets.token_hex(8),
             name,
             allowed,
             now,

@@ -44,7 +44,7 @@ async def test_a_program_publishes_hears_of_it_and_hands_out_a_link(tmp_path: Pa
                 link = (await http.post("/api/v1/links", json={"asset": "film", "viewer": "anna"})).json()
                 assert urlsplit(link["url"]).netloc == urlsplit(system.edges[0]).netloc
                 async with Viewer(link["url"]) as viewer:
-                    await viewer.open()
+                    await viewer.opened()
                 assert b"#EXTM3U" in viewer.multivariant
                 assert (await http.get("/api/v1/sessions")).status_code == 403
                 assert hook.startswith("whk_")

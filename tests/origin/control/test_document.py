@@ -2,6 +2,9 @@
 
 import json
 import re
+import shutil
+import subprocess
+import time
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -128,3 +131,20 @@ def test_every_scope_and_event_is_in_the_docs() -> None:
 
     text = (ROOT / "docs" / "api.md").read_text()
     assert all(f"`{word}`" in text for word in (*SCOPES, *EVENTS))
+
+
+def test_the_recipe_for_node_verifies_what_is_sent(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node is not installed (Debian: apt install nodejs)")
+    recipe = re.search(r"```js\n(.*?)```", (ROOT / "docs" / "api.md").read_text(), re.DOTALL)
+    assert recipe is not None
+    secret, body = signing.new_secret(), '{"id":"msg_1","title":"Höhe"}'
+    headers = json.dumps(signing.headers(secret, "msg_1", time.time(), body.encode()))
+    calls = [
+        f"genuine({headers}, Buffer.from({json.dumps(text)}), {json.dumps(signing.written(key))})"
+        for text, key in ((body, secret), (body + " ", secret), (body, signing.new_secret()))
+    ]
+    (tmp_path / "verify.mjs").write_text(f"{recipe[1]}\nconsole.log({', '.join(calls)});\n")
+    told = subprocess.run([node, tmp_path / "verify.mjs"], check=True, capture_output=True, text=True)
+    assert told.stdout.split() == ["true", "false", "false"]

@@ -71,7 +71,7 @@ async def test_a_token_that_is_no_good_opens_nothing(site: "Site", how: str) -> 
         found = await rows(http)
     async with site.admin as http:
         if how == "revoked":
-            assert (await http.delete("/api/v1/tokens/one")).json()["state"] == "revoked"
+            assert (await http.post("/api/v1/tokens/one/revoke")).json()["state"] == "revoked"
     if how == "expired":
         site.clock[0] = 61
     shown = {"unknown": "slc_" + "A" * 43, "malformed": "slc_x", "altered": token[:-1] + "!"}.get(how, token)
@@ -135,8 +135,8 @@ async def test_a_name_is_free_again_once_its_token_is_revoked(site: "Site") -> N
     async with site.admin as http:
         body = {"name": "one", "scopes": ["links"]}
         assert (await http.post("/api/v1/tokens", json=body)).status_code == 409
-        assert (await http.delete("/api/v1/tokens/one")).status_code == 200
-        assert (await http.delete("/api/v1/tokens/one")).status_code == 404
+        assert (await http.post("/api/v1/tokens/one/revoke")).status_code == 200
+        assert (await http.post("/api/v1/tokens/one/revoke")).status_code == 404
         assert (await http.post("/api/v1/tokens", json=body)).status_code == 201
 
 
@@ -157,3 +157,20 @@ def test_scopes_are_read_in_one_order_and_unknown_ones_refused() -> None:
         with pytest.raises(ValueError):
             scopes(wrong)
     assert Problem("invalid").status == 422
+
+
+@pytest.mark.parametrize("row", ["/api/v1/assets", "/api/v1/uploads?bytes=1"])
+async def test_a_database_in_trouble_is_told_as_trouble(site: "Site", tmp_path: Path, row: str) -> None:
+    token = await site.token("assets:read", "uploads")
+    with sqlite3.connect(tmp_path / "catalogue.db") as database:
+        database.execute("ALTER TABLE api_tokens RENAME TO gone")
+    async with site.http(token) as http:
+        answer = await http.get(row)
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert "api_tokens" not in answer.text
+
+
+async def test_no_name_is_an_id(site: "Site") -> None:
+    async with site.admin as http:
+        made = await http.post("/api/v1/tokens", json={"name": "tok_1234", "scopes": ["links"]})
+    assert made.status_code == 422
