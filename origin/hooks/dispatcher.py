@@ -1,13 +1,14 @@
 """Sends what is to be sent, while the origin runs: looks for events and for messages whose time has come.
 
-Several origins with one database share the work. Trouble with the database is waited out.
+Several origins with one database share the work. Webhooks that fail have a loop of their own, so that nobody
+waits for a receiver that hangs. Trouble with the database is waited out.
 """
 
 import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from keys.cipher import BadWrap
@@ -46,7 +47,11 @@ class Dispatcher:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Works while entered."""
-        tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._tidy())]
+        work = [
+            asyncio.create_task(self._work(self._spread_and_send)),
+            asyncio.create_task(self._work(self._again)),
+        ]
+        tasks = [*work, asyncio.create_task(self._tidy())]
         try:
             yield
         finally:
@@ -54,13 +59,21 @@ class Dispatcher:
 
     async def step(self) -> int:
         """Sends everything whose time has come; how many events and messages that were."""
-        events = await self._hooks.spread()
-        messages = await self._hooks.claim(AT_ONCE)
+        return await self._spread_and_send() + await self._again()
+
+    async def _spread_and_send(self) -> int:
+        return await self._hooks.spread() + await self._send_due(failing=False)
+
+    async def _again(self) -> int:
+        return await self._send_due(failing=True)
+
+    async def _send_due(self, *, failing: bool) -> int:
+        messages = await self._hooks.claim(AT_ONCE, failing=failing)
         ended = await asyncio.gather(*(self.send(each) for each in messages), return_exceptions=True)
         for each in ended:
             if isinstance(each, BaseException) and not isinstance(each, Problem):  # that: it was removed
                 raise each
-        return events + len(messages)
+        return len(messages)
 
     async def send(self, message: Delivery) -> Delivery:
         """One attempt, and what is known of the message after it. Problem not_found: it was removed."""
@@ -78,11 +91,11 @@ class Dispatcher:
             _LOG.info("webhook %s did not take %s: %s", hook.id, message.id, after.error)
         return after
 
-    async def _work(self) -> None:
+    async def _work(self, step: Callable[[], Awaitable[int]]) -> None:
         while True:
             done = 0
             try:
-                done = await self.step()
+                done = await step()
             except Exception:
                 _LOG.exception("webhooks could not be looked after")
             if not done:

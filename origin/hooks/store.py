@@ -152,10 +152,14 @@ class Webhooks:
             await connection.execute(delete(asset_events).where(asset_events.c.id.in_(ids)))
         return len(found)
 
-    async def claim(self, limit: int) -> list[Delivery]:
-        """Messages whose time has come, for this process to send."""
+    async def claim(self, limit: int, *, failing: bool) -> list[Delivery]:
+        """Messages whose time has come, for this process to send: of webhooks that fail, or of the others."""
         now = self._now()
-        due = (deliveries.c.state == WAITING) & (deliveries.c.next_at <= now)
+        since = webhooks.c.failing_since
+        meant = select(webhooks.c.id).where(since.is_not(None) if failing else since.is_(None))
+        due = (
+            (deliveries.c.state == WAITING) & (deliveries.c.next_at <= now) & deliveries.c.webhook.in_(meant)
+        )
         async with self._database.read() as connection:
             if await connection.scalar(select(deliveries.c.id).where(due).limit(1)) is None:
                 return []
@@ -187,7 +191,9 @@ class Webhooks:
                 ill = update(webhooks).where(hook, webhooks.c.failing_since.is_(None))
                 await connection.execute(ill.values(failing_since=now))
             since = await connection.scalar(select(webhooks.c.failing_since).where(hook))
-        if error and since is not None and (why := retrying.disabling(sent.status, since, now, error)):
+        over = state == GIVEN_UP or sent.status == retrying.GONE
+        counts = error and over and message.event != TEST
+        if counts and since is not None and (why := retrying.disabling(sent.status, since, now, error)):
             await self.disable(message.webhook, why)
         fields = {name: getattr(message, name) for name in Delivery.__slots__}
         return Delivery(**fields | values)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import hmac
 import ipaddress
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -175,7 +176,8 @@ async def test_after_a_day_it_is_given_up_and_after_three_the_webhook_is_disable
             await place.dispatcher.step()
             place.now += 8641
         days += 1
-    assert "took no message for 3 days" in found.reason and "It answered 500." in found.reason
+    assert re.fullmatch(r"It took no message for [34] days; the last time: It answered 500\.", found.reason)
+    assert found.failing_since is not None and found.disabled - found.failing_since >= 3 * 86_400
     states = {message.state for message in await place.hooks.messages(hook.id, 50)}
     assert states == {"given_up"}
     count = len(receiver.got)
@@ -220,7 +222,7 @@ async def test_who_dies_while_sending_leaves_the_message_to_be_sent(place: Place
     await place.hooks.add(receiver.url, ["asset.created"])
     await place.catalogue.create(source_name="f", id="film")
     await place.hooks.spread()
-    (claimed,) = await place.hooks.claim(10)  # and never sent
+    (claimed,) = await place.hooks.claim(10, failing=False)  # and never sent
     assert await place.dispatcher.step() == 0
     place.now += CLAIMED_S + 1
     await place.dispatcher.step()
@@ -262,8 +264,8 @@ async def test_every_change_of_state_is_an_event_in_both_databases(database_url:
         assert await place.hooks.spread() == 0
         told = [message.event for message in await place.hooks.messages(hook.id, 50)]
         assert set(told) == {"asset.created", "asset.ingesting", "asset.published", "asset.deleted"}
-        claimed = await place.hooks.claim(10)
-        assert len(claimed) == 4 and await place.hooks.claim(10) == []
+        claimed = await place.hooks.claim(10, failing=False)
+        assert len(claimed) == 4 and await place.hooks.claim(10, failing=False) == []
 
 
 LOCAL = [
@@ -324,3 +326,33 @@ async def test_a_certificate_of_nobody_is_refused(tmp_path: Path) -> None:
         port = server.sockets[0].getsockname()[1]
         sent = await Sender(HERE).send(f"https://localhost:{port}/", {}, b"{}")
     assert sent.status == 0 and "cannot be reached" in sent.error and not tried.is_set()
+
+
+async def test_nobody_waits_for_a_receiver_that_hangs(place: Place, receiver: Receiver) -> None:
+    async with receiving() as hanging:
+        await place.hooks.add(hanging.url, ["asset.created"])
+        hanging.answers = [500]
+        await place.catalogue.create(source_name="f", id="first")
+        await place.dispatcher.step()  # it is known to fail by now
+        hanging.hangs = True
+        await place.hooks.add(receiver.url, ["asset.created"])
+        place.now += 60
+        dispatcher = place.dispatching(Sender(HERE, within_s=600))
+        async with dispatcher.running():
+            await hanging.wait(2)
+            for number in range(40):
+                await place.catalogue.create(source_name="f", id=f"film-{number}")
+            await receiver.wait(40)
+            assert len(hanging.got) < 40
+            hanging.released.set()
+
+
+async def test_a_failed_test_disables_nothing(place: Place, receiver: Receiver) -> None:
+    hook, _ = await place.hooks.add(receiver.url, ["asset.created"])
+    receiver.answers = [500, 410]
+    for _ in range(2):
+        after = await place.dispatcher.send(await place.hooks.test(hook.id))
+        assert (after.state, after.attempts) == ("given_up", 1)
+        place.now += 5 * 86_400
+    found = await place.hooks.get(hook.id)
+    assert found.disabled is None and found.failing_since is not None
