@@ -43,7 +43,7 @@ class Receiver:
 
     async def wait(self, count: int) -> None:
         """Until so many messages came."""
-        async with asyncio.timeout(20), self._news:
+        async with asyncio.timeout(120), self._news:
             await self._news.wait_for(lambda: len(self.got) >= count)
 
     def bodies(self) -> list[dict[str, Any]]:
