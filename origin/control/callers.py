@@ -80,7 +80,10 @@ class Callers:
                     token = await self._check(scope, text.strip())
                 except Problem as problem:
                     note(Request(scope), problem)
-                    await answer(problem)(scope, receive, send)
+                    response = answer(problem)
+                    if problem.status == 401:
+                        response.headers["www-authenticate"] = "Bearer"  # RFC 9110 §11.6.1
+                    await response(scope, receive, send)
                     return
                 scope = {**scope, _SCOPE: token}
         await self._app(scope, receive, send)

@@ -81,6 +81,7 @@ async def test_a_token_that_is_no_good_opens_nothing(site: "Site", how: str) -> 
             answer = await http.request(method, path)
             assert answer.status_code in (401, 429), (method, path, answer.text)
             assert answer.headers["content-type"] == "application/problem+json"
+            assert (answer.headers.get("www-authenticate") == "Bearer") is (answer.status_code == 401)
             statuses.add(answer.status_code)
     assert statuses == {401, 429}, "failed tries are limited"
 
