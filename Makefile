@@ -1,7 +1,7 @@
 # make demo    everything on this machine: a sample film, links to play it, the admin page
 # make proof   puts the whole to the proof: plays, rips, kills, and says what holds
 # make test    all tests but the long ones    make check   format, lint, types, all tests
-# make soak    the faults in full size, seeking for a minute, and whether anything grows in MINUTES=10 of playing
+# make soak    the faults in full size, seeking for a minute, the API fuzzed for five, and whether anything grows in MINUTES=10 of playing
 # make bench   what it costs beside a bare server; writes deploy/bench/RESULTS.md
 # make cache-tests    the http-tests cache suite against a plain edge; what it finds is in docs/zones.md
 # make setup   only the set-up, which every target does by itself; the command is then .venv/bin/sluice

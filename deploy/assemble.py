@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from deploy.enrol import enrolling, identity
 from deploy.ffmpeg import ffmpeg_path
 from deploy.histograms import Histogram
 from deploy.layout import Layout
+from deploy.running import known_edges
 from deploy.settings import Settings
 from deploy.usable import usable
 from keys import secrets as secret_files
@@ -72,6 +74,7 @@ async def build_origin(settings: Settings, *, queue_only: bool = False) -> ASGIA
     With `queue_only` a worker on the origin's queue: it takes no uploads and hands out no media.
     """
     from origin.app import create_app
+    from origin.control.wiring import Control
     from origin.incoming import Incoming
     from origin.ingest.convert import Settings as Conversion
     from origin.ingest.jobs import Jobs
@@ -109,26 +112,28 @@ async def build_origin(settings: Settings, *, queue_only: bool = False) -> ASGIA
         receives=not queue_only,
         shared=settings.uploads_shared,
     )
-    app = (
-        create_queue_app(jobs)
-        if queue_only
-        else create_app(
+    ends: list[Resource] = [_closing(catalogue.close), keys]
+    if queue_only:  # a machine that only ingests has no admin token
+        app = create_queue_app(jobs)
+    else:
+        admin = token(layout, secret_files.ADMIN_TOKEN)
+        operator = KeysClient(settings.keys, lambda: admin)
+        ends.append(operator)
+        app = create_app(
             catalogue=catalogue,
             blobs=blobs,
             jobs=jobs,
             incoming=Incoming(layout.incoming, max_bytes=settings.upload_limit),
             trust=keys.trust,
-            admin_token=token(layout, secret_files.ADMIN_TOKEN),
+            admin_token=admin,
+            control=Control(
+                keys=operator,
+                issuer=layout.secrets / secret_files.ISSUER,
+                edges=lambda: settings.public_edges or known_edges(layout.data),
+                webhook_networks=[ip_network(each) for each in settings.webhook_networks],
+            ),
         )
-    )
-    return with_resources(
-        app,
-        [
-            _closing(catalogue.close),
-            keys,
-            enrolling(keys, node, token(layout, secret_files.ORIGIN_TOKEN)),
-        ],
-    )
+    return with_resources(app, [*ends, enrolling(keys, node, token(layout, secret_files.ORIGIN_TOKEN))])
 
 
 async def build_admin(settings: Settings) -> ASGIApp:

@@ -39,6 +39,8 @@ COMMANDS: Final = {
     "revoke": "revoke",
     "rotate": "rotate",
     "sessions": "links",
+    "tokens": "tokens",
+    "webhooks": "webhooks",
     "stats": "stats",
     "assets": "media",
     "jobs": "jobs",
@@ -70,8 +72,9 @@ def sluice() -> None:
     """Sluice: an edge cache for video that encrypts every stream with keys of its own.
 
     `sluice demo` shows everything on this machine. `sluice up` runs it; `add`, `link`, `revoke`, `purge`,
-    `sessions`, `rotate`, `stats`, `assets`, `jobs`, `limit`, `drm`, `nodes` and `rm` then speak to what runs
-    in the data directory (--data or SLUICE_DATA). `fetch` downloads what a link offers, from anywhere.
+    `sessions`, `rotate`, `stats`, `assets`, `jobs`, `limit`, `drm`, `nodes`, `tokens`, `webhooks` and `rm`
+    then speak to what runs in the data directory (--data or SLUICE_DATA). `fetch` downloads what a link
+    offers, from anywhere.
     """
 
 

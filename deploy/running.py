@@ -53,6 +53,14 @@ def find(data: Path) -> Running:
     )
 
 
+def known_edges(data: Path) -> tuple[str, ...]:
+    """The public base URLs of the edges known in this data directory now; none where nothing runs."""
+    try:
+        return find(data).edges
+    except NotRunning:
+        return ()
+
+
 @contextmanager
 def announced(data: Path, parts: dict[str, Any]) -> Iterator[None]:
     """Has these parts in `run.json` while entered, beside what others run."""

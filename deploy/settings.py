@@ -182,6 +182,9 @@ class Settings(BaseModel):
         False, "", ("origin",), "uploads lie where every machine that ingests reaches them, at the same path"
     )
     upload_limit: Size = _row("64G", "bytes", ("origin",), "largest file that may be uploaded")
+    webhook_networks: Networks = _row(
+        (), "", ("origin",), "networks webhooks may reach besides public addresses, by http too"
+    )
     segment_duration: Duration = _row(
         "4s", "seconds", ("origin", "ingest"), "length of a media segment", gt=0, le=20, multiple_of=1
     )

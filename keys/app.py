@@ -76,6 +76,7 @@ _TABLE: Final = (
     ("POST", "/v1/revocations", "revoke"),
     ("GET", "/v1/purges", "purges"),
     ("POST", "/v1/purges", "purge"),
+    ("GET", "/v1/zones", "zones"),
     ("GET", "/v1/keys", "key_states"),
     ("POST", "/v1/rotations", "rotate"),
     ("GET", "/v1/regions/{region}/keys", "region_keys"),
@@ -205,6 +206,10 @@ class _Endpoints:
         made = await self._service.purger.purge(zone, kind, value, soft=sent.get("soft") is True)
         warning = self._service.purger.warning(zone)
         return _json(made.to_json() | ({"warning": warning} if warning else {}), 201)
+
+    async def zones(self, request: Request) -> Response:
+        self._access.admin(reading.proof(request))
+        return _json({"zones": self._service.purger.zones()})
 
     async def key_states(self, request: Request) -> Response:
         self._access.admin(reading.proof(request))

@@ -190,9 +190,14 @@ class KeysClient:
         body = {"sessions": {sid: activity.to_json() for sid, activity in seen.items()}}
         await self._send("POST", "/v1/activity", body)
 
-    async def sessions(self, live_within_s: float = 60) -> list[dict[str, Any]]:
-        """Sessions active within that many seconds, the latest first."""
-        answer = await self._ask("GET", f"/v1/sessions?live_within_s={live_within_s:g}")
+    async def zones(self) -> list[dict[str, Any]]:
+        """The zones edges and shields say they have: name, nodes."""
+        return list((await self._ask("GET", "/v1/zones"))["zones"])
+
+    async def sessions(self, live_within_s: float = 60, viewer: str | None = None) -> list[dict[str, Any]]:
+        """Sessions active within that many seconds, the latest first; all, or one viewer's."""
+        of_viewer = "" if viewer is None else f"&viewer={quote(viewer, safe='')}"
+        answer = await self._ask("GET", f"/v1/sessions?live_within_s={live_within_s:g}{of_viewer}")
         return list(answer["sessions"])
 
     async def end_sessions(self, viewer: str) -> list[str]:

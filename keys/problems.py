@@ -23,6 +23,7 @@
     │  └─ 415 unsupported_type   a body of another type than this takes
     ├─ 416 range_not_satisfiable
     ├─ 417 expectation_failed
+    ├─ 422 invalid            well-formed, but a value in it is none of those this takes
     ├─ 423 locked             another request is at work on this very thing
     ├─ 429 too_many           more connections than one client may have; with Retry-After
     ├─ 431 head_too_large     too many or too large header fields
@@ -68,6 +69,7 @@ STATUS: dict[str, int] = {
     "unsupported_type": 415,
     "range_not_satisfiable": 416,
     "expectation_failed": 417,
+    "invalid": 422,
     "locked": 423,
     "too_many": 429,
     "head_too_large": 431,

@@ -52,6 +52,10 @@ class Purger:
         """What is to be told to who purges in this zone; nothing where some node has it, or may have."""
         return self._zones.warning(zone, self._now())
 
+    def zones(self) -> list[dict[str, object]]:
+        """Each zone that nodes that poll say they have, by name: `{name, nodes}`."""
+        return self._zones.listed(self._now())
+
     async def after(self, version: int, wait_s: float) -> Purges:
         """What came after `version`; held up to `wait_s` ≤ LONGEST_WAIT_S while there is nothing."""
         found = await self._store.after(version)

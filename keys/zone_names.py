@@ -30,6 +30,14 @@ class ZoneNames:
         found = None if names is None or len(names) > MOST_SAID else frozenset(names.split(","))
         self._of[node] = now, found if found and all(map(is_name, found)) else None
 
+    def listed(self, now: float) -> list[dict[str, object]]:
+        """Each zone somebody said lately that it has: `{name, nodes}`, sorted."""
+        by_zone: dict[str, list[str]] = {}
+        for node, (at, names) in sorted(self._of.items()):
+            for name in names or () if now - at <= HEARD_S else ():
+                by_zone.setdefault(name, []).append(node)
+        return [{"name": name, "nodes": by_zone[name]} for name in sorted(by_zone)]
+
     def warning(self, zone: str, now: float) -> str:
         """A sentence when all that ask have said, and none has this zone; else nothing."""
         self._of = {node: each for node, each in self._of.items() if now - each[0] <= HEARD_S}

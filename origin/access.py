@@ -19,6 +19,8 @@ from starlette.responses import Response
 from keys.derive import enc
 from keys.names import b64url
 from keys.problems import Problem
+from origin.control.callers import caller
+from origin.control.scopes import ADMIN
 
 COOKIE: Final = "sluice_admin"
 SIGNED_IN_S: Final = 12 * 3600
@@ -35,11 +37,17 @@ class AdminAccess:
     def __repr__(self) -> str:
         return "AdminAccess(…)"
 
-    def check(self, request: HTTPConnection) -> None:
-        """Returns for an operator.
+    def check(self, request: HTTPConnection, scope: str = ADMIN) -> None:
+        """Returns for an operator, and for an API token that has this scope.
 
-        Problem unauthenticated otherwise, forbidden when another site's page asks.
+        Problem unauthenticated otherwise, forbidden for a token without it, or when another site's page asks.
         """
+        if (token := caller(request)) is not None:
+            if scope not in token.scopes:
+                lacking = "The admin token alone may do this."
+                named = f"This API token does not have the scope {scope}."
+                raise Problem("forbidden", lacking if scope == ADMIN else named)
+            return
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             if not self.is_token(bearer.strip()):

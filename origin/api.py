@@ -67,7 +67,7 @@ class Api:
 
     async def upload(self, request: Request) -> Response:
         """`POST /v1/uploads?name=&id=&title=&download=&drm=`, raw body: 201 once on disk and a film."""
-        self._access.check(request)
+        self._access.check(request, "uploads")
         query = request.query_params
         try:
             asset = await self._uploads.raw(
@@ -87,7 +87,7 @@ class Api:
 
     async def room(self, request: Request) -> Response:
         """`GET /v1/uploads?bytes=N`: 204 when an upload of N bytes would be taken now; else why not."""
-        self._access.check(request)
+        self._access.check(request, "uploads")
         text = request.query_params.get("bytes", "")
         if not (text.isascii() and text.isdigit() and len(text) <= 18):
             raise Problem("bad_request", "Say how many bytes.")

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, Protocol
 
 from starlette.applications import Starlette
@@ -20,6 +20,9 @@ from starlette.routing import Mount, Route
 from keys.node_directory import NodeDirectory
 from origin.access import AdminAccess
 from origin.api import Api, AssetJobs
+from origin.control.callers import Callers
+from origin.control.tokens import ApiTokens
+from origin.control.wiring import Control, ControlApi
 from origin.delivery import Delivery
 from origin.headers import BrowserHeaders
 from origin.incoming import Incoming
@@ -51,18 +54,32 @@ def create_app(
     incoming: Incoming,
     trust: Callable[[], Awaitable[Mapping[str, Any]]],
     admin_token: str,
+    control: Control | None = None,
     now: Callable[[], float] = time.time,
     clock: Callable[[], float] = time.monotonic,
 ) -> Starlette:
     """The application.
 
-    `trust` is `KeysClient.trust`; the catalogue is open, and closing it is the caller's.
+    `trust` is `KeysClient.trust`; the catalogue is open, and closing it is the caller's. `control` is what
+    the control API works with; without it there is none.
     """
     metrics = Metrics(incoming.directory)
     access = AdminAccess(admin_token, now)
     nodes = NodeDirectory(trust, now=now, clock=clock)
     uploads = Uploads(incoming, jobs)
     resumables = Resumables(incoming, jobs, now=now, count=metrics.count)
+    tokens = ApiTokens(catalogue.database, now)
+    api = control and ControlApi(
+        control,
+        catalogue=catalogue,
+        jobs=jobs,
+        uploads=uploads,
+        metrics=metrics,
+        access=access,
+        admin_token=admin_token,
+        tokens=tokens,
+        now=now,
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -72,7 +89,7 @@ def create_app(
         resumables.open(owned)
         if left:
             _LOG.info("removed %d files of uploads that were cut off", left)
-        async with jobs.running(), resumables.running():
+        async with jobs.running(), resumables.running(), api.dispatcher.running() if api else nullcontext():
             yield
 
     async def counters(request: Request) -> Response:
@@ -84,10 +101,11 @@ def create_app(
             Route("/healthz", _health, methods=["GET"]),
             Route("/metrics", counters, methods=["GET"]),
             *Api(access, catalogue, jobs, uploads, metrics).routes(),
+            *(api.routes() if api else ()),
             *Tus(access, resumables, metrics.count).routes(),
             *Pages(access, uploads, metrics).routes(),
         ],
-        middleware=[Middleware(BrowserHeaders)],
+        middleware=[Middleware(BrowserHeaders), Middleware(Callers, tokens=tokens, clock=clock)],
         exception_handlers=handlers(),
         lifespan=lifespan,
     )

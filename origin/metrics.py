@@ -14,6 +14,8 @@ COUNTERS: Final = {
     "uploads": "Uploads accepted for ingest.",
     "upload_bytes": "Bytes of accepted uploads.",
     "uploads_refused": "Uploads refused or cut.",
+    "webhooks_delivered": "Messages that webhooks took.",
+    "webhooks_failed": "Attempts at messages that webhooks did not take.",
 }
 GAUGES: Final = {
     "start_time_seconds": "When the origin started, in seconds since the epoch.",

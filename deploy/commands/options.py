@@ -14,6 +14,7 @@ from deploy.settings import Settings
 from deploy.settings_table import Row, rows_for
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def setting_options(service: str | None, *, but: tuple[str, ...] = ()) -> Callable[[F], F]:
@@ -45,7 +46,7 @@ def data_option(function: F) -> F:
     )(function)
 
 
-def parsed(parse: Callable[[str], Any], text: str, name: str) -> Any:
+def parsed(parse: Callable[[T], Any], text: T, name: str) -> Any:
     """What `parse` makes of an option's text; its ValueError becomes a sentence that names the option."""
     try:
         return parse(text)

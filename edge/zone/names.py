@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import httpcore
 
-from edge.zone.addresses import Address, allowed, disguised, literal
+from keys.addresses import Address, allowed, disguised, literal
 
 TTL_S: Final = 60.0
 KEPT_S: Final = 3600.0  # after TTL_S, when DNS fails

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.http.entry import PLAIN, Rules
-from edge.zone.addresses import disguised, kind, literal
+from keys.addresses import disguised, kind, literal
 
 FIRST_BYTE_S: Final = 5.0
 MOST_ORIGINS: Final = 8

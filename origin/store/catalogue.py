@@ -90,6 +90,11 @@ class Catalogue:
         await upgrade(url)
         return cls(Database(url), now)
 
+    @property
+    def database(self) -> Database:
+        """Where it lies, for what is kept beside the assets."""
+        return self._database
+
     async def close(self) -> None:
         """Give the database back."""
         await self._database.close()

@@ -129,7 +129,7 @@ class Tus:
             meant = protocol.method(request.method, request.headers)
             request = Request({**request.scope, "method": meant}, request.receive)
             try:
-                self._access.check(request)
+                self._access.check(request, "uploads")
                 response = await self._allowed(methods, meant, request)
             except Problem as problem:
                 note(request, problem)

@@ -289,7 +289,7 @@ def test_home_lets_through_what_nodes_ask_keys_for_and_nothing_else() -> None:
     }
     read = {"revocations", "purges", "regions/default/keys"}
     kept = {"nodes", "nodes/edge-1", "keys", "rotations", "generations", "generations/film/1/publish"}
-    kept |= {"assets/film", "assets/film/limits", "assets/film/drm"}
+    kept |= {"zones", "assets/film", "assets/film/limits", "assets/film/drm"}
     fill = {"name": "edge-1", "region": "default", "asset": "film", "generation": "1"}
     known = {path.format_map(fill).removeprefix("/v1/") for _, path, _ in _TABLE if path.startswith("/v1/")}
     assert known == posted | read | kept, "what is new at keys is for nodes elsewhere, or it is not"

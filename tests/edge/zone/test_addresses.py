@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.zone.addresses import allowed, disguised, kind, literal
 from edge.zone.names import AGAIN_S, KEPT_S, TTL_S, Names, Undialled
 from edge.zone.upstream import Asked, NoAnswer, Upstream
 from edge.zone.zone import Origin, Zone
+from keys.addresses import allowed, disguised, kind, literal
 from tests.support.certificates import self_signed
 from tests.support.serving import served
 from tests.support.zone_origins import Clock, Stub, edge_of, port_of

@@ -264,6 +264,10 @@ async def test_an_asset_of_before_offers_no_download(tmp_path: Path) -> None:
     await opened.create(id="film", source_name="Film.mp4")
     await opened.close()
     with sqlite3.connect(path) as old:  # as the first schema left it
+        for trigger in ("insert", "update", "delete"):
+            old.execute(f"DROP TRIGGER assets_told_{trigger}")
+        for table in ("api_tokens", "api_repeats", "asset_events", "webhook_deliveries", "webhooks"):
+            old.execute(f"DROP TABLE {table}")
         old.execute("ALTER TABLE assets DROP COLUMN download")
         old.execute("ALTER TABLE assets DROP COLUMN downloads")
         old.execute("ALTER TABLE assets DROP COLUMN drm")

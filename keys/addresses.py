@@ -1,8 +1,9 @@
-"""Which addresses an origin may have (SECURITY T17). Pure.
+"""Which addresses a server may be told to connect to: an origin's, a webhook's (SECURITY T17). Pure.
 
     kind(literal("127.0.0.1"))     "private": only where the operator said so
     kind(literal("192.88.99.1"))   "never"
     literal("0x7f.1")              None: only the usual spelling is an address
+    public("1.1.1.1")              True
 
 Public is what the special-purpose registries of RFC 6890 leave over. Private are networks an operator may run
 an origin in. Everything else is an origin for nobody: link-local with the metadata services, multicast,
@@ -11,6 +12,7 @@ unspecified, reserved, and IPv4 in an IPv6 disguise, which would pass a check fo
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Final, Literal
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -70,3 +72,17 @@ def allowed(address: Address, *, private: bool) -> bool:
     """Whether an origin may have it; `private` as the operator said of that origin."""
     found = kind(address)
     return found == "public" or (private and found == "private")
+
+
+def public(address: str) -> bool:
+    """Whether this is an address in its usual spelling, of the public internet."""
+    return reachable(address, ())
+
+
+def reachable(address: str, besides: Sequence[Network]) -> bool:
+    """Whether it is public, or private and in one of these networks; what is for nobody never is."""
+    found = literal(address)
+    if found is None or (isinstance(found, ipaddress.IPv6Address) and found.scope_id is not None):
+        return False
+    named = any(found in network for network in besides)
+    return (what := kind(found)) == "public" or (named and what == "private")
