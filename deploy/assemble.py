@@ -69,6 +69,7 @@ async def build_keys(settings: Settings) -> ASGIApp:
 async def build_origin(settings: Settings) -> ASGIApp:
     """The origin service, its ingest included. Its node is enrolled in the background."""
     from origin.app import create_app
+    from origin.captions import SHELF, Shelf
     from origin.incoming import Incoming
     from origin.ingest.convert import Settings as Conversion
     from origin.ingest.jobs import Jobs
@@ -101,6 +102,7 @@ async def build_origin(settings: Settings) -> ASGIApp:
         provider=Provider(
             lambda: secret_files.read_line(layout.secrets / secret_files.DRM_AUTH), settings.drm_scheme
         ),
+        shelf=Shelf(layout.incoming / SHELF),
     )
     app = create_app(
         catalogue=catalogue,

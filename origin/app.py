@@ -20,6 +20,8 @@ from starlette.routing import Mount, Route
 from keys.node_directory import NodeDirectory
 from origin.access import AdminAccess
 from origin.api import Api, AssetJobs
+from origin.captions import SHELF, Shelf
+from origin.captions_api import CaptionsApi
 from origin.delivery import Delivery
 from origin.headers import BrowserHeaders
 from origin.incoming import Incoming
@@ -84,6 +86,7 @@ def create_app(
             Route("/healthz", _health, methods=["GET"]),
             Route("/metrics", counters, methods=["GET"]),
             *Api(access, catalogue, jobs, uploads, metrics).routes(),
+            *CaptionsApi(access, catalogue, Shelf(incoming.directory / SHELF)).routes(),
             *Tus(access, resumables, metrics.count).routes(),
             *Pages(access, uploads, metrics).routes(),
         ],

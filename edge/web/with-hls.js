@@ -8,6 +8,7 @@ import { refusalOf } from "./refusals.js";
 
 const TITLE = "com.apple.hls.title";
 const PROTECTIONS = "sluice.protections";
+const STORYBOARD = "sluice.storyboard";
 const RECOVERIES = 3;
 
 // 403 means stop, whatever is asked again; trouble (5xx, a broken line) is worth another try.
@@ -39,8 +40,10 @@ export function playWithHls(video, link, bufferSeconds, startAt, on) {
     url: data.networkDetails?.responseURL || data.url,
     title: data.sessionData?.[TITLE]?.VALUE,
     protections: (data.sessionData?.[PROTECTIONS]?.VALUE || "aes").split(","),
+    storyboard: data.sessionData?.[STORYBOARD]?.VALUE,
   }));
   hls.on(Hls.Events.MANIFEST_PARSED, on.ready);
+  for (const name of ["AUDIO_TRACKS_UPDATED", "AUDIO_TRACK_SWITCHED", "SUBTITLE_TRACKS_UPDATED", "SUBTITLE_TRACK_SWITCH"]) hls.on(Hls.Events[name], () => on.tracks());
   hls.on(Hls.Events.LEVEL_SWITCHED, on.switched);
   hls.on(Hls.Events.FRAG_LOADED, (_, { networkDetails, frag }) => {
     troubles = 0;
@@ -71,6 +74,12 @@ export function playWithHls(video, link, bufferSeconds, startAt, on) {
     get current() { return hls.currentLevel; },
     get automatic() { return hls.autoLevelEnabled; },
     choose(level) { hls.nextLevel = level; },
+    get sounds() { return hls.audioTracks.map((each) => each.name); },
+    get sound() { return hls.audioTrack; },
+    chooseSound(number) { hls.audioTrack = number; },
+    get texts() { return hls.subtitleTracks.map((each) => each.name); },
+    get text() { return hls.subtitleTrack; },
+    chooseText(number) { hls.subtitleDisplay = number >= 0; hls.subtitleTrack = number; },
     destroy() { hls.destroy(); },
   };
 }

@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 from keys.nodes import NodeIdentity
 from keys.problems import Problem
 from keys.tasks import end_tasks
+from origin.captions import Shelf
 from origin.drm import CPIX
 from origin.ingest.convert import Converted, Converter, Keys, Provider, Settings
 from origin.ingest.jail import jail_level
@@ -52,8 +53,10 @@ class Jobs:
         settings: Settings,
         concurrency: int = 1,
         provider: Provider | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
-        """`provider` asks DRM providers (`origin.drm`)."""
+        """`provider` asks DRM providers (`origin.drm`); on `shelf` lie captions given beside films."""
+        self._shelf = shelf
         self._catalogue = catalogue
         self._blobs = blobs
         self._keys = keys
@@ -65,6 +68,7 @@ class Jobs:
             keys=keys,
             signer=identity.private,
             provider=provider,
+            shelf=shelf,
         )
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._waiting: set[str] = set()  # what is in the queue
@@ -159,6 +163,8 @@ class Jobs:
             await self._keys.delete_asset(id)
             await self._blobs.delete_asset(id)
             await self._catalogue.delete(id)
+            if self._shelf is not None:
+                self._shelf.drop(id)
             _remove(asset.upload_path)
 
     async def _resume(self) -> None:
@@ -243,6 +249,8 @@ class Jobs:
             )
         await self._publish(asset, made)
         _remove(source)
+        if self._shelf is not None:
+            self._shelf.drop(asset.id)
 
     async def _keep_poster(self, asset: Asset, source: Path, found: Probe) -> None:
         jpeg = await self._converter.poster(source, found)
