@@ -4,6 +4,7 @@
 // by itself), `destroy()`. What it tells: `opened({ url, title, protections })`, `ready()`, `switched()`,
 // `loaded(cacheStatus, bytes)`, `playing(level, keyPeriod)`, `failed(code)`.
 
+import { createCues } from "./cues.js";
 import { refusalOf } from "./refusals.js";
 
 const TITLE = "com.apple.hls.title";
@@ -27,6 +28,7 @@ export function playWithHls(video, link, bufferSeconds, startAt, on) {
     maxMaxBufferLength: bufferSeconds,
     backBufferLength: 30,
     capLevelToPlayerSize: false,
+    renderTextTracksNatively: false,
     // A segment may be held back while the pace of watching is kept, for up to 8 s before its first byte.
     fragLoadPolicy: { default: { maxTimeToFirstByteMs: 12000, maxLoadTimeMs: 120000,
       timeoutRetry: { maxNumRetry: 4, retryDelayMs: 0, maxRetryDelayMs: 0 },
@@ -44,6 +46,9 @@ export function playWithHls(video, link, bufferSeconds, startAt, on) {
   }));
   hls.on(Hls.Events.MANIFEST_PARSED, on.ready);
   for (const name of ["AUDIO_TRACKS_UPDATED", "AUDIO_TRACK_SWITCHED", "SUBTITLE_TRACKS_UPDATED", "SUBTITLE_TRACK_SWITCH"]) hls.on(Hls.Events[name], () => on.tracks());
+  const cues = createCues(video, hls);
+  hls.on(Hls.Events.CUES_PARSED, (_, parsed) => cues.add(parsed));
+  hls.on(Hls.Events.SUBTITLE_TRACK_SWITCH, cues.show);
   hls.on(Hls.Events.LEVEL_SWITCHED, on.switched);
   hls.on(Hls.Events.FRAG_LOADED, (_, { networkDetails, frag }) => {
     troubles = 0;
@@ -80,6 +85,6 @@ export function playWithHls(video, link, bufferSeconds, startAt, on) {
     get texts() { return hls.subtitleTracks.map((each) => each.name); },
     get text() { return hls.subtitleTrack; },
     chooseText(number) { hls.subtitleDisplay = number >= 0; hls.subtitleTrack = number; },
-    destroy() { hls.destroy(); },
+    destroy() { cues.end(); hls.destroy(); },
   };
 }

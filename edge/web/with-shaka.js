@@ -98,13 +98,14 @@ export async function playWithShaka(video, url, bufferSeconds, startAt, on) {
   player.addEventListener("error", (event) => fail(event.detail));
   player.addEventListener("adaptation", switched);
   player.addEventListener("variantchanged", switched);
-  for (const name of ["trackschanged", "textchanged", "texttrackvisibility"]) player.addEventListener(name, () => on.tracks());
+  for (const name of ["trackschanged", "textchanged"]) player.addEventListener(name, () => on.tracks());
   player.getNetworkingEngine().registerResponseFilter((type, response) => {
     if (type === SEGMENT) on.loaded(response.headers["cache-status"], response.data.byteLength);
   });
 
   const begin = async () => {
     try {
+      player.setVideoContainer(document.getElementById("read")); // captions are shown in there
       await player.attach(video);
       await player.load(url, startAt || null);
       on.ready();
@@ -134,10 +135,9 @@ export async function playWithShaka(video, url, bufferSeconds, startAt, on) {
       on.tracks();
     },
     get texts() { return player.getTextTracks().map((each) => each.label || each.language); },
-    get text() { return player.isTextTrackVisible() ? player.getTextTracks().findIndex((each) => each.active) : -1; },
+    get text() { return player.getTextTracks().findIndex((each) => each.active); },
     chooseText(number) {
-      if (number >= 0) player.selectTextTrack(player.getTextTracks()[number]);
-      player.setTextTrackVisibility(number >= 0);
+      player.selectTextTrack(number >= 0 ? player.getTextTracks()[number] : null);
       on.tracks();
     },
     destroy() { return player.destroy(); },
