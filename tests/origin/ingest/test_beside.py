@@ -92,7 +92,7 @@ async def test_the_storyboard_shows_the_film(bench: Bench) -> None:
     assert board is not None and (board.width, board.height) == (160, 90)
     assert board.count == round(16 / board.interval_s)
     jpeg = await plain(bench, asset, "storyboard", "0.jpg")
-    with av.open(io.BytesIO(jpeg)) as file:
+    with av.open(io.BytesIO(jpeg), "r") as file:
         picture = next(file.decode(video=0)).reformat(format="rgb24")
     assert (picture.width, picture.height) == (800, 450)
     pixels, line = bytes(picture.planes[0]), picture.planes[0].line_size
