@@ -74,6 +74,10 @@ async def test_captions_and_languages_switch_and_the_storyboard_shows(
     reads = f"(text) => ({SHOWN})(text) || ({reads})(text)"
     await watching.until(reads, "Hello")
     await see(watching, f"captions{protection}")
+    if protection:  # these are elements of the page: they have to stand over the picture
+        stage = await page.locator("#stage").bounding_box()
+        text = await page.locator("#read span").first.bounding_box()
+        assert stage and text and stage["y"] + stage["height"] / 2 < text["y"] < stage["y"] + stage["height"]
     await page.locator("#texts").select_option("1")
     await watching.until(reads, "Bonjour")
     assert await page.evaluate("window.hit") is None
