@@ -74,6 +74,7 @@ async def build_origin(settings: Settings, *, queue_only: bool = False) -> ASGIA
     With `queue_only` a worker on the origin's queue: it takes no uploads and hands out no media.
     """
     from origin.app import create_app
+    from origin.captions import SHELF, Shelf
     from origin.control.wiring import Control
     from origin.incoming import Incoming
     from origin.ingest.convert import Settings as Conversion
@@ -111,6 +112,7 @@ async def build_origin(settings: Settings, *, queue_only: bool = False) -> ASGIA
         workers=layout.origin / "workers",
         receives=not queue_only,
         shared=settings.uploads_shared,
+        shelf=Shelf(layout.incoming / SHELF),
     )
     ends: list[Resource] = [_closing(catalogue.close), keys]
     if queue_only:  # a machine that only ingests has no admin token

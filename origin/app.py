@@ -20,6 +20,8 @@ from starlette.routing import Mount, Route
 from keys.node_directory import NodeDirectory
 from origin.access import AdminAccess
 from origin.api import Api, AssetJobs
+from origin.captions import SHELF, Shelf
+from origin.captions_api import CaptionsApi
 from origin.control.callers import Callers
 from origin.control.tokens import ApiTokens
 from origin.control.wiring import Control, ControlApi
@@ -102,6 +104,7 @@ def create_app(
             Route("/metrics", counters, methods=["GET"]),
             *Api(access, catalogue, jobs, uploads, metrics).routes(),
             *(api.routes() if api else ()),
+            *CaptionsApi(access, catalogue, Shelf(incoming.directory / SHELF)).routes(),
             *Tus(access, resumables, metrics.count).routes(),
             *Pages(access, uploads, metrics).routes(),
         ],

@@ -19,6 +19,7 @@ from rich.progress import (
 from rich.table import Table
 
 from deploy import units
+from deploy.commands.captions import given_captions, send_captions
 from deploy.commands.drm import drm_source, provide
 from deploy.commands.limit import limit_options, set_limits
 from deploy.commands.operator import Operator
@@ -55,6 +56,14 @@ _UNFINISHED: Final = ("uploading", "queued", "ingesting")
     "(https://…), which is asked at ingest; or `new`, for keys that `sluice drm` tells a provider. "
     "Whoever has such a key opens the film of every session: see docs/drm.md.",
 )
+@click.option(
+    "--captions",
+    "captions",
+    multiple=True,
+    metavar="LANG=FILE",
+    help="Captions of the one film: SubRip, WebVTT or TTML, such as en=film.en.srt; de,forced=signs.srt or "
+    "en,default=film.vtt say more. May be given again.",
+)
 @limit_options
 @click.option("--wait/--no-wait", default=True, help="Wait until it is published. [wait]")
 @data_option
@@ -65,6 +74,7 @@ def add(
     download: str | None,
     protect: bool,
     drm: str | None,
+    captions: tuple[str, ...],
     streams: int | str | None,
     viewer_streams: int | str | None,
     wait: bool,
@@ -77,6 +87,9 @@ def add(
         raise click.UsageError("--protect-downloads says how they leave: add --download for what may.")
     if drm and len(files) > 1 and "://" not in drm:
         raise click.UsageError("--drm: a CPIX document is for one film. Add them one by one.")
+    if captions and len(files) > 1:
+        raise click.UsageError("--captions are of one film. Add the films one by one.")
+    texts = [given_captions(text) for text in captions]
     provided, document = drm_source(drm)
     for file in files:
         _readable(file)
@@ -85,6 +98,7 @@ def add(
             name = upload(operator, file, asset, title, offered(download or "", protect=protect), provided)
             with _dropped_unless_limited(operator, name if document else ""):
                 limit_new(operator, name, streams, viewer_streams)
+                send_captions(operator, name, texts)
             if document:
                 provide(operator, name, document)
             if wait:

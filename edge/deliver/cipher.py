@@ -93,6 +93,11 @@ class SegmentCipher:
             done += BLOCK
         return done
 
+    def whole(self, plain: bytes) -> bytes:
+        """A small body, encrypted at once."""
+        missing = BLOCK - len(plain) % BLOCK
+        return self._context.update(plain + bytes([missing]) * missing)
+
 
 async def encrypted(
     key: bytes,

@@ -13,6 +13,8 @@ PLAYLIST_TYPE: Final = b"application/vnd.apple.mpegurl"
 MANIFEST_TYPE: Final = b"application/dash+xml"
 INIT_TYPE: Final = b"video/mp4"
 SEGMENT_TYPE: Final = b"video/mp4"
+TEXT_TYPE: Final = b"text/vtt; charset=utf-8"
+JPEG_TYPE: Final = b"image/jpeg"
 KEY_TYPE: Final = b"application/octet-stream"
 JSON_TYPE: Final = b"application/json"
 FILE_TYPE: Final = b"application/octet-stream"  # of a download nothing more is known of

@@ -14,12 +14,13 @@ from edge.deliver.answer import Answer
 from edge.deliver.headers import JSON_TYPE, KEY_TYPE, unstored
 from edge.deliver.needs import Library
 from edge.deliver.path import DRM, WHOLE, Route
-from edge.deliver.playlist import rendition_of
+from edge.deliver.playlist import check_offered, rendition_of
 from keys.derive import content_key, key_id
 from keys.leases import Lease
 from keys.names import b64url
 from keys.problems import Problem
 from origin.media.asset import Descriptor, Download, Rendition
+from origin.media.extras import Caption
 
 
 def period_of(descriptor: Descriptor, number: int) -> int:
@@ -30,6 +31,14 @@ def period_of(descriptor: Descriptor, number: int) -> int:
 def segment_key(lease: Lease, rendition: Rendition, period: int) -> bytes:
     """K of `aes`: what this session's segments of that period are encrypted with."""
     return _made(lease, WHOLE, rendition.track, rendition.id, period)
+
+
+def text_key(descriptor: Descriptor, lease: Lease, caption: Caption, route: Route) -> bytes:
+    """K of captions under `aes`, for key period `route.number`. Problem forbidden where there is none."""
+    check_offered(descriptor, route)
+    if route.protection != WHOLE or route.number > period_of(descriptor, len(caption.sizes) - 1):
+        raise Problem("forbidden", detail=f"no key period {route.number} of {caption.id}")
+    return _made(lease, WHOLE, "text", caption.id, route.number)
 
 
 def track_key(lease: Lease, track: str, protection: str) -> bytes:
@@ -81,6 +90,8 @@ def protected_file(descriptor: Descriptor, route: Route) -> Download:
 async def answer(library: Library, route: Route, lease: Lease) -> Answer:
     """The key of a period the rendition has. Problem forbidden for any other, drm where a provider has it."""
     descriptor = await library.descriptor(lease.asset, lease.generation)
+    if (caption := descriptor.caption(route.rendition)) is not None:
+        return Answer(200, unstored(KEY_TYPE), text_key(descriptor, lease, caption, route))
     rendition = rendition_of(descriptor, route)
     check_ours(route)
     whole = route.protection == WHOLE

@@ -11,7 +11,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from edge.deliver import init, key, license, path
+from edge.deliver import extras, init, key, license, path
 from edge.deliver.activity import Activity
 from edge.deliver.answer import Answer, Request, fields_of, refusal, send_answer
 from edge.deliver.authorize import Authorizer
@@ -196,6 +196,8 @@ class Media:
             return await self._offline.answer(route, lease, receive)
         if route.kind is Kind.INIT:
             return await init.answer(self._library, self._node, route, request, lease)
+        if route.kind in extras.KINDS:
+            return await extras.answer(self._library, self._node, route, request, lease)
         if route.kind is Kind.LEAVE:
             await self._limits.leave(lease)
             return Answer(204, unstored())

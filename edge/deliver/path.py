@@ -28,6 +28,7 @@ COMMON: Final = ("cbcs", "cenc")  # Common Encryption: of samples
 UNASKED: Final = {"main.m3u8": WHOLE, "main.mpd": "cenc"}
 DRM: Final = "drm"  # of samples too, with keys that a DRM provider knows: for all sessions the same
 STREAM_PROTECTIONS: Final = (WHOLE, *COMMON, DRM)
+WHOLE_TEXT: Final = -1  # in place of the number of a segment of captions
 FILE_PROTECTIONS: Final = ("ece",)  # of downloads, besides plain
 
 _MEDIA = re.compile(rb"/[vd](?![A-Za-z0-9_.~-])")  # /v, /v;…, /v/…, and odd forms such as /v%3b…; so /d
@@ -46,6 +47,9 @@ class Kind(enum.Enum):
     MANIFEST = "manifest"
     MEDIA = "media"
     INIT = "init"
+    TEXT = "captions"  # a segment of them, or all in one (WHOLE_TEXT)
+    INDEX = "storyboard"  # where the pictures of it lie on its sheets
+    SHEET = "sheet"
     SEGMENT = "segment"
     KEY = "key"
     LICENSE = "license"  # of Common Encryption: the keys of a session, by POST
@@ -207,6 +211,14 @@ def _inside(tail: list[str]) -> tuple[Kind, str, int]:
             return Kind.MEDIA, rendition_id(rendition), 0
         case [rendition, "init.mp4"]:
             return Kind.INIT, rendition_id(rendition), 0
+        case ["storyboard", "index.vtt"]:
+            return Kind.INDEX, "storyboard", 0
+        case ["storyboard", name] if name.endswith(".jpg"):
+            return Kind.SHEET, "storyboard", _number(name[:-4])
+        case [rendition, "captions.vtt"]:
+            return Kind.TEXT, rendition_id(rendition), WHOLE_TEXT
+        case [rendition, name] if name.endswith(".vtt"):
+            return Kind.TEXT, rendition_id(rendition), _number(name[:-4])
         case [rendition, name] if name.endswith(".m4s"):
             return Kind.SEGMENT, rendition_id(rendition), _number(name[:-4])
         case [rendition, "key", period]:

@@ -14,7 +14,7 @@ from edge.deliver.needs import Library
 from edge.deliver.path import Kind, Route
 from keys.leases import Lease
 from keys.problems import Problem
-from origin.media import dash, hls
+from origin.media import dash, hls, hls_captions
 from origin.media.asset import Descriptor, Rendition
 
 MOST_PLAYLISTS: Final = 2_000
@@ -68,6 +68,9 @@ def check_offered(descriptor: Descriptor, route: Route) -> None:
 
 
 def _write(descriptor: Descriptor, route: Route) -> bytes:
+    if route.kind is Kind.MEDIA and (caption := descriptor.caption(route.rendition)):
+        check_offered(descriptor, route)
+        return hls_captions.media(descriptor, caption, route.protection)
     if route.kind is Kind.MEDIA:
         return hls.media(descriptor, rendition_of(descriptor, route), route.protection)
     check_offered(descriptor, route)

@@ -12,7 +12,7 @@ export function timeText(seconds) {
   return hours ? `${hours}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}` : `${Math.floor(s / 60)}:${two(s % 60)}`;
 }
 
-export function attachControls(stage, video, { chooseQuality }) {
+export function attachControls(stage, video, { chooseQuality, captions }) {
   let quietTimer = 0;
   let seeking = false;
 
@@ -49,7 +49,7 @@ export function attachControls(stage, video, { chooseQuality }) {
   }
 
   const KEYS = {
-    " ": toggle, k: toggle, m: mute, f: full, i: info,
+    " ": toggle, k: toggle, m: mute, f: full, i: info, c: captions,
     ArrowLeft: () => jump(video.currentTime - STEP_S), ArrowRight: () => jump(video.currentTime + STEP_S),
     j: () => jump(video.currentTime - 10), l: () => jump(video.currentTime + 10),
     ArrowUp: () => louder(0.1), ArrowDown: () => louder(-0.1),

@@ -8,6 +8,8 @@
 
 import { attachControls } from "./controls.js";
 import { createDetails } from "./details.js";
+import { createPeek } from "./peek.js";
+import { createTracks } from "./tracks.js";
 import { linkOf, targetOf } from "./link.js";
 import { codeIn, sentenceFor } from "./refusals.js";
 import { leave, sessionEnd } from "./session.js";
@@ -18,6 +20,8 @@ const $ = (id) => document.getElementById(id);
 const video = $("video");
 const stage = $("stage");
 const details = createDetails(video);
+const peek = createPeek(video);
+const tracks = createTracks(() => player);
 const BUFFER_S = 30; // few keys in hand at a time, and little thrown away on a seek
 const WHOLE = "aes";
 
@@ -49,6 +53,7 @@ async function stop() {
   player = null;
   video.pause();
   details.stop();
+  peek.open(null);
   await old?.destroy();
   if (!player) video.removeAttribute("src");
 }
@@ -66,7 +71,8 @@ function listening() {
   const heard = (act) => (...told) => { if (mine === turn) act(...told); };
   return {
     opened: heard(opened),
-    ready: heard(() => { controls.qualities(player); void start(); }),
+    ready: heard(() => { controls.qualities(player); tracks.show(); void start(); }),
+    tracks: heard(tracks.show),
     switched: heard(() => { if (player) controls.quality(player); }),
     loaded: heard(details.loaded),
     playing: heard(details.playing),
@@ -74,11 +80,12 @@ function listening() {
   };
 }
 
-function opened({ url, title, protections }) {
+function opened({ url, title, protections, storyboard }) {
   const now = protectionOf(url);
   session = url;
   if (now === "drm") { goAway(); refuse("drm"); return; }
   if (title) { $("title").textContent = title; document.title = `${title} · Sluice`; }
+  peek.open(storyboard ? new URL(storyboard, url).href : null);
   details.start(sessionEnd(url));
   const can = (name) => name === now || (name === WHOLE ? canPlayHls() : canPlayCommon());
   details.protections(protections.filter(can), now);
@@ -187,7 +194,7 @@ async function chooseProtection(name) {
   else await playCommon(new URL(`../${name}/main.mpd`, session).href, { startAt: at });
 }
 
-const controls = attachControls(stage, video, { chooseQuality: (level) => player?.choose(level) });
+const controls = attachControls(stage, video, { chooseQuality: (level) => player?.choose(level), captions: tracks.toggle });
 
 video.addEventListener("playing", () => { stage.dataset.state = "playing"; show(null); });
 video.addEventListener("pause", () => { if (stage.dataset.state === "playing") stage.dataset.state = "paused"; });

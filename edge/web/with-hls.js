@@ -4,10 +4,12 @@
 // by itself), `destroy()`. What it tells: `opened({ url, title, protections })`, `ready()`, `switched()`,
 // `loaded(cacheStatus, bytes)`, `playing(level, keyPeriod)`, `failed(code)`.
 
+import { createCues } from "./cues.js";
 import { refusalOf } from "./refusals.js";
 
 const TITLE = "com.apple.hls.title";
 const PROTECTIONS = "sluice.protections";
+const STORYBOARD = "sluice.storyboard";
 const RECOVERIES = 3;
 
 // 403 means stop, whatever is asked again; trouble (5xx, a broken line) is worth another try.
@@ -26,6 +28,7 @@ export function playWithHls(video, link, bufferSeconds, startAt, on) {
     maxMaxBufferLength: bufferSeconds,
     backBufferLength: 30,
     capLevelToPlayerSize: false,
+    renderTextTracksNatively: false,
     // A segment may be held back while the pace of watching is kept, for up to 8 s before its first byte.
     fragLoadPolicy: { default: { maxTimeToFirstByteMs: 12000, maxLoadTimeMs: 120000,
       timeoutRetry: { maxNumRetry: 4, retryDelayMs: 0, maxRetryDelayMs: 0 },
@@ -39,8 +42,13 @@ export function playWithHls(video, link, bufferSeconds, startAt, on) {
     url: data.networkDetails?.responseURL || data.url,
     title: data.sessionData?.[TITLE]?.VALUE,
     protections: (data.sessionData?.[PROTECTIONS]?.VALUE || "aes").split(","),
+    storyboard: data.sessionData?.[STORYBOARD]?.VALUE,
   }));
   hls.on(Hls.Events.MANIFEST_PARSED, on.ready);
+  for (const name of ["AUDIO_TRACKS_UPDATED", "AUDIO_TRACK_SWITCHED", "SUBTITLE_TRACKS_UPDATED", "SUBTITLE_TRACK_SWITCH"]) hls.on(Hls.Events[name], () => on.tracks());
+  const cues = createCues(video, hls);
+  hls.on(Hls.Events.CUES_PARSED, (_, parsed) => cues.add(parsed));
+  hls.on(Hls.Events.SUBTITLE_TRACK_SWITCH, cues.show);
   hls.on(Hls.Events.LEVEL_SWITCHED, on.switched);
   hls.on(Hls.Events.FRAG_LOADED, (_, { networkDetails, frag }) => {
     troubles = 0;
@@ -71,6 +79,12 @@ export function playWithHls(video, link, bufferSeconds, startAt, on) {
     get current() { return hls.currentLevel; },
     get automatic() { return hls.autoLevelEnabled; },
     choose(level) { hls.nextLevel = level; },
-    destroy() { hls.destroy(); },
+    get sounds() { return hls.audioTracks.map((each) => each.name); },
+    get sound() { return hls.audioTrack; },
+    chooseSound(number) { hls.audioTrack = number; },
+    get texts() { return hls.subtitleTracks.map((each) => each.name); },
+    get text() { return hls.subtitleTrack; },
+    chooseText(number) { hls.subtitleDisplay = number >= 0; hls.subtitleTrack = number; },
+    destroy() { cues.end(); hls.destroy(); },
   };
 }

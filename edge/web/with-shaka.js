@@ -38,6 +38,7 @@ export function readManifest(text) {
     .find((each) => each.getAttribute("schemeIdUri") === "urn:sluice:protections");
   return {
     title: mpd.querySelector("ProgramInformation > Title")?.textContent,
+    storyboard: mpd.querySelector('AdaptationSet[contentType="image"]') ? "storyboard/index.vtt" : undefined,
     protections: offered?.getAttribute("value").split(" ") || [],
   };
 }
@@ -78,6 +79,14 @@ export async function playWithShaka(video, url, bufferSeconds, startAt, on) {
     const now = all.find((track) => track.active) || all[0];
     return all.filter((track) => track.audioId === now?.audioId);
   };
+  const sounds = () => {
+    const found = new Map();
+    for (const { language, label, active } of player.getVariantTracks()) {
+      const key = `${language} ${label}`;
+      found.set(key, { language, label, active: active || found.get(key)?.active });
+    }
+    return [...found.values()];
+  };
   const level = (track) => ({ height: track.height, bitrate: track.bandwidth });
   const fail = (error) => { const code = codeOf(error); if (code) on.failed(code); };
   const switched = () => {
@@ -89,12 +98,14 @@ export async function playWithShaka(video, url, bufferSeconds, startAt, on) {
   player.addEventListener("error", (event) => fail(event.detail));
   player.addEventListener("adaptation", switched);
   player.addEventListener("variantchanged", switched);
+  for (const name of ["trackschanged", "textchanged"]) player.addEventListener(name, () => on.tracks());
   player.getNetworkingEngine().registerResponseFilter((type, response) => {
     if (type === SEGMENT) on.loaded(response.headers["cache-status"], response.data.byteLength);
   });
 
   const begin = async () => {
     try {
+      player.setVideoContainer(document.getElementById("read")); // captions are shown in there
       await player.attach(video);
       await player.load(url, startAt || null);
       on.ready();
@@ -114,6 +125,20 @@ export async function playWithShaka(video, url, bufferSeconds, startAt, on) {
       player.configure("abr.enabled", number < 0);
       if (number >= 0) player.selectVariantTrack(tracks()[number], true, 4);
       on.switched();
+    },
+    get sounds() { return sounds().map((each) => each.label || each.language); },
+    get sound() { return sounds().findIndex((each) => each.active); },
+    chooseSound(number) {
+      const { language, label } = sounds()[number];
+      const track = player.getVariantTracks().find((each) => each.language === language && each.label === label);
+      if (track) player.selectVariantTrack(track, true);
+      on.tracks();
+    },
+    get texts() { return player.getTextTracks().map((each) => each.label || each.language); },
+    get text() { return player.getTextTracks().findIndex((each) => each.active); },
+    chooseText(number) {
+      player.selectTextTrack(number >= 0 ? player.getTextTracks()[number] : null);
+      on.tracks();
     },
     destroy() { return player.destroy(); },
   };

@@ -22,7 +22,9 @@ from keys.drm_signalling import signalled
 from keys.leases import NewGeneration
 from keys.problems import Problem
 from origin import downloads
+from origin.captions import Shelf
 from origin.drm import CPIX, asked
+from origin.ingest.beside import Beside
 from origin.ingest.ladder import Ladder, Wishes, plan
 from origin.ingest.packager import Generation, Packager, Records
 from origin.ingest.poster import poster
@@ -98,6 +100,7 @@ class Converter:
         keys: Keys,
         signer: Ed25519PrivateKey,
         provider: Provider | None = None,
+        shelf: Shelf | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], float] = time.time,
         last: Callable[[str], Awaitable[bool]] | None = None,
@@ -109,6 +112,7 @@ class Converter:
         self._keys = keys
         self._signer = signer
         self._provider = provider
+        self._shelf = shelf
         self._sleep = sleep
         self._now = now
         self._last = last
@@ -216,7 +220,18 @@ class Converter:
         if wanted in ("renditions", "both"):
             files += await self._renditions(packager, generation.asset, title, source, ladder)
         files = [replace(file, protection=protection) for file in files]
-        descriptor = await packager.finish(title=title, period_segments=s.period_segments(), downloads=files)
+        beside = Beside(packager, s.ffmpeg, require_jail=s.require_jail)
+        texts = await beside.captions(
+            source, found, self._shelf.read(generation.asset) if self._shelf else ()
+        )
+        board = await beside.storyboard(ladder, found.duration)
+        descriptor = await packager.finish(
+            title=title,
+            period_segments=s.period_segments(),
+            downloads=files,
+            captions=texts,
+            storyboard=board,
+        )
         return Converted(descriptor, packager.stored_bytes)
 
     async def _original(

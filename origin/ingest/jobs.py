@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 
 from keys.nodes import NodeIdentity
 from keys.problems import Problem
+from origin.captions import Shelf
 from origin.drm import CPIX
 from origin.ingest.convert import Converted, Converter, Keys, Provider, Settings
 from origin.ingest.jail import jail_level
@@ -61,12 +62,15 @@ class Jobs:
         receives: bool = True,
         shared: bool = False,
         rhythm: Rhythm | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         """`workers` is where those of this machine say that they live (`origin.ingest.presence`).
 
         `provider` asks DRM providers (`origin.drm`). `receives`: uploads come in here, so at a start the
-        unfinished ones were cut off. `shared`: every worker of every machine reaches them where they lie.
+        unfinished ones were cut off. `shared`: every worker of every machine reaches them where they lie. On
+        `shelf` lie captions given beside films.
         """
+        self._shelf = shelf
         self._catalogue = catalogue
         self._blobs = blobs
         self._keys = keys
@@ -81,6 +85,7 @@ class Jobs:
             keys=keys,
             signer=identity.private,
             provider=provider,
+            shelf=shelf,
             last=self._last,
         )
         self._worker = Worker(
@@ -187,6 +192,8 @@ class Jobs:
             await self._keys.delete_asset(id)
             await self._blobs.delete_asset(id)
             await self._catalogue.delete(id)
+            if self._shelf is not None:
+                self._shelf.drop(id)
             _remove(asset.upload_path)
 
     async def _let_go(self, id: str) -> None:
@@ -249,6 +256,8 @@ class Jobs:
             )
         await self._publish(asset, claim, made)
         _remove(source)
+        if self._shelf is not None:
+            self._shelf.drop(asset.id)
 
     async def _keep_poster(self, asset: Asset, source: Path, found: Probe) -> None:
         jpeg = await self._converter.poster(source, found)

@@ -218,6 +218,11 @@ def _audio_rung(number: int, track: AudioTrack) -> AudioRung:
     )
 
 
+def language_name(tag: str) -> str:
+    """What its speakers call a language; empty where that is not known here."""
+    return _NAMES.get(tag.partition("-")[0], "")
+
+
 def language_tag(text: str) -> str:
     """The RFC 5646 tag for what a file says of its language; empty when it says nothing usable."""
     tag = text.strip().replace("_", "-")

@@ -11,8 +11,8 @@ Making the generation known is left to `jobs`.
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import IO, Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -38,6 +38,7 @@ from origin.media.boxes import BadMedia
 from origin.media.codecs import TrackInfo, read_init
 from origin.media.digests import ObjectDigest, digest_of, write_list
 from origin.media.drm import Drm
+from origin.media.extras import Caption, Storyboard
 from origin.media.hls import measure
 from origin.media.protection import SCHEMES
 from origin.media.seal import SLICE, TAG, Sealer, sealed_offset, slice_count, slice_length
@@ -163,8 +164,23 @@ class Packager:
                 sealed = b"".join([piece async for piece in pieces])
                 yield await asyncio.to_thread(sealer.open, index, sealed)
 
+    async def store_beside(self, rendition: str, objects: Iterable[tuple[str, bytes]]) -> None:
+        """Keeps small objects as a rendition that is no stream. Problem disk_full or conflict."""
+        await self._list(rendition, [await self._store(rendition, name, data) for name, data in objects])
+
+    def segment_s(self, rendition: str) -> float:
+        """Seconds of the first segment of a rendition."""
+        stream = self._streams[rendition]
+        return stream.durations[0] / stream.track.timescale if stream.track and stream.durations else 0.0
+
     async def finish(
-        self, *, title: str, period_segments: int, downloads: Sequence[Download] = ()
+        self,
+        *,
+        title: str,
+        period_segments: int,
+        downloads: Sequence[Download] = (),
+        captions: Sequence[Caption] = (),
+        storyboard: Storyboard | None = None,
     ) -> Descriptor:
         """Signs and stores what makes the generation readable. Problem not_media if a stream is empty."""
         for rendition, stream in self._streams.items():
@@ -173,7 +189,11 @@ class Packager:
             if mapping.refused:
                 asset = self._generation.asset
                 _LOG.warning("%s/%s has no Common Encryption: %s", asset, rendition, mapping.refused)
-        descriptor = self._descriptor(title, period_segments, downloads)
+        descriptor = replace(
+            self._descriptor(title, period_segments, downloads),
+            captions=tuple(captions),
+            storyboard=storyboard,
+        )
         for rendition, stream in self._streams.items():
             await self._list(rendition, [*stream.objects, *stream.maps])
         await self._put(DESCRIPTOR_RENDITION, DESCRIPTOR_OBJECT, write_descriptor(self._signer, descriptor))

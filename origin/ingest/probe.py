@@ -24,6 +24,10 @@ CHILD: Final = Path(__file__).with_name("probe_child.py")
 BROKEN: Final = "This file is damaged or cut off: no picture or sound in it can be decoded."
 TOO_MUCH: Final = "This file takes too much time or memory to read; it may be damaged."
 
+# Captions that are text, and those of CEA-608 in a track of their own; not pictures of text.
+TEXT_CODECS: Final = ("subrip", "srt", "webvtt", "mov_text", "ass", "ssa", "text", "eia_608", "cc_dec")
+MAX_TEXTS: Final = 16
+
 PQ, HLG = 16, 18  # ITU-T H.273 §8.2: the transfer characteristics of high dynamic range
 
 
@@ -59,6 +63,18 @@ class AudioTrack:
 
 
 @dataclass(frozen=True, slots=True)
+class TextTrack:
+    """One stream of captions that are text, as it is stored."""
+
+    index: int
+    codec: str
+    language: str  # as the file has it; may be empty
+    title: str
+    default: bool
+    forced: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """What a file holds that can be played."""
 
@@ -67,6 +83,7 @@ class Probe:
     duration: float  # seconds
     video: VideoTrack | None
     audio: tuple[AudioTrack, ...]
+    text: tuple[TextTrack, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +114,8 @@ def read_facts(facts: dict[str, Any], container: str, size: int, bounds: Bounds)
     try:
         video = _video(facts["video"]) if facts["video"] else None
         audio = tuple(_audio(row) for row in facts["audio"])[: bounds.audio_tracks]
-        found = Probe(container, size, float(facts["duration"]), video, audio)
+        text = tuple(_text(row) for row in facts.get("text", ()) if row["codec"] in TEXT_CODECS)
+        found = Probe(container, size, float(facts["duration"]), video, audio, text[:MAX_TEXTS])
         decoded = bool(facts["video"]["decoded"]) if facts["video"] else True
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as exc:
         raise Problem("not_media", NOT_MEDIA, detail=f"probe answered nonsense: {exc!r}") from exc
@@ -164,6 +182,17 @@ def _audio(row: dict[str, Any]) -> AudioTrack:
         language=str(row["language"])[:35],
         title="".join(c for c in str(row["title"]) if c.isprintable())[:80],
         default=bool(row["default"]),
+    )
+
+
+def _text(row: dict[str, Any]) -> TextTrack:
+    return TextTrack(
+        index=_count(row["index"], least=0),
+        codec=str(row["codec"]),
+        language=str(row["language"])[:35],
+        title="".join(c for c in str(row["title"]) if c.isprintable())[:80],
+        default=bool(row["default"]),
+        forced=bool(row["forced"]),
     )
 
 

@@ -16,6 +16,7 @@ TRIED_PACKETS = 300  # before a stream without a decodable frame is given up
 END_S = 10.0  # how far before the claimed end is looked for packets
 AV_TIME_BASE = 1_000_000
 ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: a cover, not a film
+FORCED = 0x40  # AV_DISPOSITION_FORCED
 DEFAULT = 0x1  # AV_DISPOSITION_DEFAULT
 
 
@@ -41,6 +42,7 @@ def look(av: Any, demuxer: str) -> dict[str, Any]:
         facts = {
             "video": video_facts(file, film) if film else None,
             "audio": [audio_facts(s) for s in sounds],
+            "text": [text_facts(s) for s in file.streams if s.type == "subtitle" and s.codec_context],
         }
         numbers = [stream.index for stream in chosen]
         end = verified_end(file, chosen) if chosen else 0.0
@@ -120,6 +122,18 @@ def audio_facts(stream: Any) -> dict[str, Any]:
         "language": stream.metadata.get("language", ""),
         "title": stream.metadata.get("title", ""),
         "default": bool(stream.disposition & DEFAULT),
+    }
+
+
+def text_facts(stream: Any) -> dict[str, Any]:
+    """Facts of one stream of captions."""
+    return {
+        "index": stream.index,
+        "codec": stream.codec_context.name or "",
+        "language": stream.metadata.get("language", ""),
+        "title": stream.metadata.get("title", ""),
+        "default": bool(stream.disposition & DEFAULT),
+        "forced": bool(stream.disposition & FORCED),
     }
 
 

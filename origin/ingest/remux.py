@@ -67,7 +67,7 @@ async def _run(
         try:
             async with asyncio.TaskGroup() as tasks:
                 for stream, pipe in zip(streams, pipes, strict=True):
-                    tasks.create_task(_feed(stream(), pipe.write))
+                    tasks.create_task(feed(stream(), pipe.write))
                 run = tasks.create_task(
                     run_jailed(
                         command,
@@ -96,7 +96,7 @@ def _read_again(made: IO[bytes]) -> Iterator[int]:
         os.close(fd)
 
 
-async def _feed(stream: AsyncIterator[bytes], pipe: IO[bytes]) -> None:
+async def feed(stream: AsyncIterator[bytes], pipe: IO[bytes]) -> None:
     """Writes a stream into a pipe as fast as it is taken. A reader that ended has said why itself."""
     with pipe, contextlib.suppress(BrokenPipeError):
         async for piece in stream:

@@ -18,6 +18,7 @@ from keys.names import PROTECTIONS, asset_id, b64url, b64url_decode, file_name, 
 from keys.problems import Problem
 from origin.media.digests import signed_by
 from origin.media.drm import Drm, read_drm
+from origin.media.extras import Caption, Storyboard, read_caption, read_storyboard
 
 DESCRIPTOR_RENDITION = "asset"
 DESCRIPTOR_OBJECT = "asset.json"
@@ -91,10 +92,16 @@ class Descriptor:
     protections: tuple[str, ...] = field(default=("aes",))  # of `keys.names.PROTECTIONS`, for all renditions
     downloads: tuple[Download, ...] = ()  # left out of the JSON when there are none
     drm: Drm | None = None  # of what a DRM provider knows the keys of; left out of the JSON too
+    captions: tuple[Caption, ...] = ()  # likewise left out
+    storyboard: Storyboard | None = None
 
     def rendition(self, name: str) -> Rendition | None:
         """The rendition of that ID, or None."""
         return next((r for r in self.renditions if r.id == name), None)
+
+    def caption(self, name: str) -> Caption | None:
+        """The captions whose rendition has that ID, or None."""
+        return next((c for c in self.captions if c.id == name), None)
 
     def download(self, name: str) -> Download | None:
         """The download of that name, or None."""
@@ -109,7 +116,7 @@ def segment_object(number: int) -> str:
 def write_descriptor(key: Ed25519PrivateKey, descriptor: Descriptor) -> bytes:
     """The signed descriptor as published."""
     fields = asdict(descriptor)
-    for name in ("downloads", "drm"):
+    for name in ("downloads", "drm", "captions", "storyboard"):
         if not fields[name]:
             del fields[name]
     for row in fields.get("downloads", ()):
@@ -145,6 +152,10 @@ def _descriptor(fields: dict[str, Any]) -> Descriptor:
     known: dict[str, Any] = {"renditions": renditions, "downloads": downloads}
     if "drm" in fields:
         known["drm"] = read_drm(fields["drm"])
+    if "captions" in fields:
+        known["captions"] = tuple(read_caption(row) for row in fields["captions"])
+    if "storyboard" in fields:
+        known["storyboard"] = read_storyboard(fields["storyboard"])
     if "protections" in fields:
         known["protections"] = tuple(fields["protections"])
     found = Descriptor(**{**fields, **known})
@@ -155,6 +166,9 @@ def _descriptor(fields: dict[str, Any]) -> Descriptor:
             raise ValueError("rendition of the wrong shape")
     if len({r.index for r in renditions}) != len(renditions):  # in `cenc` IVs, which may never come twice
         raise ValueError("renditions of one index")
+    ids = [*(each.id for each in found.renditions), *(each.id for each in found.captions)]
+    if len(set(ids)) != len(ids):
+        raise ValueError("renditions of one ID")
     if found.period_segments < 1 or not set(found.protections) <= set(PROTECTIONS):
         raise ValueError("descriptor of the wrong shape")
     if ("drm" in found.protections) != (found.drm is not None):

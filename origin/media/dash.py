@@ -26,6 +26,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from keys.derive import key_id
 from keys.names import b64url_decode
 from origin.media.asset import INIT_OBJECT, STREAMED, Descriptor, Rendition
+from origin.media.dash_extras import add_extras
 from origin.media.drm import Drm, elements
 from origin.media.protection import SCHEMES
 
@@ -68,6 +69,7 @@ def manifest(descriptor: Descriptor, scheme: str) -> bytes:
     period = SubElement(mpd, "Period", {"id": "0", "start": "PT0S"})
     for number, row in enumerate(_sets(rows)):
         _adaptation_set(period, number, row, descriptor, scheme)
+    add_extras(period, descriptor, len(list(_sets(rows))))
     # What a page may choose among, as `hls` says it too. Players pass over what they do not know.
     offered = " ".join(each for each in descriptor.protections if each in STREAMED)
     SubElement(mpd, "SupplementalProperty", {"schemeIdUri": OFFERED, "value": offered})

@@ -13,11 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from keys.hls_key_lines import METHODS  # RFC 8216 §4.3.2.4; draft-pantos-hls-rfc8216bis
+from origin.media import hls_captions
 from origin.media.asset import INIT_OBJECT, STREAMED, Descriptor, Rendition, segment_object
 
 MEDIA_PLAYLIST = "index.m3u8"
 PROTECTIONS = ("clear", "aes", *METHODS, "drm")  # of the protections, what HLS carries here
 TITLE_DATA_ID = "com.apple.hls.title"
+STORYBOARD_DATA_ID = "sluice.storyboard"  # where its small pictures are listed, for a page that shows them
 OFFERED_DATA_ID = "sluice.protections"  # which of them the asset has, for a page that chooses
 AES_BLOCK = 16  # PKCS#7 pads a segment to the next whole block
 
@@ -32,11 +34,14 @@ def multivariant(descriptor: Descriptor, protection: str) -> bytes:
     lines.append(_session_data(OFFERED_DATA_ID, ",".join(p for p in descriptor.protections if p in STREAMED)))
     if protection == "drm" and descriptor.drm:
         lines += _lines(each.multivariant for each in descriptor.drm.systems)
+    lines += hls_captions.media_tags(descriptor)
+    if descriptor.storyboard:
+        lines.append(_session_data(STORYBOARD_DATA_ID, hls_captions.STORYBOARD_URI))
     if alternatives:
         for name, group in groups.items():
             lines += _media_tags(name, group)
     if video:
-        lines += _video_variants(video, groups)
+        lines += _video_variants(video, groups, hls_captions.group(descriptor))
     else:
         lines += _audio_variants(groups, alternatives)
     return _text(lines)
@@ -150,7 +155,9 @@ def _media_tags(group_id: str, group: Sequence[Rendition]) -> Iterator[str]:
         )
 
 
-def _video_variants(video: Sequence[Rendition], groups: dict[str, list[Rendition]]) -> Iterator[str]:
+def _video_variants(
+    video: Sequence[Rendition], groups: dict[str, list[Rendition]], subtitles: str
+) -> Iterator[str]:
     for group_id, group in groups.items() or (("", []),):
         for r in video:
             # RFC 8216 §4.3.4.2: the sum over the variant and the densest audio that can be played with it
@@ -164,6 +171,7 @@ def _video_variants(video: Sequence[Rendition], groups: dict[str, list[Rendition
                 RESOLUTION=f"{r.width}x{r.height}",
                 FRAME_RATE=f"{r.frame_rate:.3f}" if r.frame_rate else "",
                 AUDIO=f'"{group_id}"' if group else "",
+                SUBTITLES=subtitles,
                 CLOSED_CAPTIONS="NONE",
             )
             yield f"{r.id}/{MEDIA_PLAYLIST}"
