@@ -68,14 +68,15 @@ async def build_keys(settings: Settings) -> ASGIApp:
 
 async def build_origin(settings: Settings) -> ASGIApp:
     """The origin service, its ingest included. Its node is enrolled in the background."""
+    from deploy.blob_stores import media_blobs
     from origin.app import create_app
     from origin.incoming import Incoming
     from origin.ingest.convert import Settings as Conversion
     from origin.ingest.jobs import Jobs
     from origin.ingest.ladder import Wishes
     from origin.ingest.provider import Provider
-    from origin.store.blobs import LocalBlobs
     from origin.store.catalogue import Catalogue
+    from origin.store.garbage import collecting
 
     layout = Layout(settings)
     layout.origin.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -84,7 +85,7 @@ async def build_origin(settings: Settings) -> ASGIApp:
     catalogue = await Catalogue.open(
         settings.catalogue_database or f"sqlite:///{layout.origin / 'catalogue.db'}"
     )
-    blobs = LocalBlobs(layout.blobs)
+    blobs, blobs_end = media_blobs(settings)
     conversion = Conversion(
         ffmpeg=ffmpeg_path(settings),
         wishes=Wishes(segment_s=int(settings.segment_duration)),
@@ -114,6 +115,8 @@ async def build_origin(settings: Settings) -> ASGIApp:
         app,
         [
             _closing(catalogue.close),
+            _closing(blobs_end),
+            collecting(catalogue, blobs),
             keys,
             enrolling(keys, node, token(layout, secret_files.ORIGIN_TOKEN)),
         ],
