@@ -59,7 +59,7 @@ class S3Blobs:
                 "timeout": timedelta(hours=1),
             },
             retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_S)},
-            session_token=login.token or None,
+            config={"session_token": login.token} if login.token else {},
         )
 
     async def close(self) -> None:
