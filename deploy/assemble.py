@@ -73,6 +73,7 @@ async def build_origin(settings: Settings, *, queue_only: bool = False) -> ASGIA
 
     With `queue_only` a worker on the origin's queue: it takes no uploads and hands out no media.
     """
+    from deploy.blob_stores import media_blobs
     from origin.app import create_app
     from origin.captions import SHELF, Shelf
     from origin.control.wiring import Control
@@ -82,8 +83,8 @@ async def build_origin(settings: Settings, *, queue_only: bool = False) -> ASGIA
     from origin.ingest.ladder import Wishes
     from origin.ingest.provider import Provider
     from origin.queue_app import create_queue_app
-    from origin.store.blobs import LocalBlobs
     from origin.store.catalogue import Catalogue
+    from origin.store.garbage import collecting
 
     layout = Layout(settings)
     layout.origin.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -92,7 +93,7 @@ async def build_origin(settings: Settings, *, queue_only: bool = False) -> ASGIA
     catalogue = await Catalogue.open(
         settings.catalogue_database or f"sqlite:///{layout.origin / 'catalogue.db'}"
     )
-    blobs = LocalBlobs(layout.blobs)
+    blobs, blobs_end = media_blobs(settings)
     conversion = Conversion(
         ffmpeg=ffmpeg_path(settings),
         wishes=Wishes(segment_s=int(settings.segment_duration)),
@@ -114,13 +115,13 @@ async def build_origin(settings: Settings, *, queue_only: bool = False) -> ASGIA
         shared=settings.uploads_shared,
         shelf=Shelf(layout.incoming / SHELF),
     )
-    ends: list[Resource] = [_closing(catalogue.close), keys]
+    ends: list[Resource] = [_closing(catalogue.close), _closing(blobs_end), keys]
     if queue_only:  # a machine that only ingests has no admin token
         app = create_queue_app(jobs)
     else:
         admin = token(layout, secret_files.ADMIN_TOKEN)
         operator = KeysClient(settings.keys, lambda: admin)
-        ends.append(operator)
+        ends += [collecting(catalogue, blobs), operator]
         app = create_app(
             catalogue=catalogue,
             blobs=blobs,

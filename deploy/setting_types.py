@@ -95,6 +95,14 @@ def _transit_key(value: str) -> str:
     return _far(value)
 
 
+def _blobs(value: str) -> str:
+    if value:
+        from origin.store.s3_address import S3Address
+
+        S3Address.parse(value)
+    return value
+
+
 def _attribute(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,39}", value):
         raise ValueError(f"{value!r} is no name of an attribute; use up to 40 of A-Z, a-z, 0-9 and _")
@@ -137,6 +145,7 @@ Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], _word
 Redis = Annotated[str, AfterValidator(_redis), "redis"]
 OneRedis = Annotated[str, AfterValidator(_one_redis), "redis"]
 Database = Annotated[str, AfterValidator(_database), "database"]
+Bucket = Annotated[str, AfterValidator(_blobs), "address"]
 TransitKey = Annotated[str, AfterValidator(_transit_key), "address"]
 Program = Annotated[str, AfterValidator(_program), "program"]
 Port = Annotated[int, Field(ge=1, le=65_000), "port"]

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from deploy.setting_types import (
     Addresses,
     Attribute,
+    Bucket,
     Count,
     Database,
     DrmScheme,
@@ -140,6 +141,10 @@ class Settings(BaseModel):
     )
     catalogue_database: Database = _row(
         "", "", ("origin", "ingest"), "database of the catalogue; otherwise SQLite in the data directory"
+    )
+
+    blobs: Bucket = _row(
+        "", "", ("origin", "ingest"), "bucket that holds the media, s3://…; otherwise a folder in the data directory"
     )
 
     redis: Redis = _row(

@@ -7,6 +7,7 @@
                       join-token   lets an edge enrol                        edges, at first start
                       origin-join-token  lets an origin enrol, whose packages are believed   the origin
                       kms-token    opens the key management service, if any  keys service only, made by hand
+                      s3-auth      opens the bucket of media, if any         the origin, made by hand
                       drm-auth     opens the DRM provider, if any            the origin, made by hand
 All files are 0600. Processes may start together: of two that make a file one wins, and both read the winner's
 (`keys.private_file`). Where the directory is, `deploy` says.
@@ -30,6 +31,7 @@ JOIN_TOKEN: Final = "join-token"  # noqa: S105 (a file name)
 ORIGIN_TOKEN: Final = "origin-join-token"  # noqa: S105 (a file name)
 KMS_TOKEN: Final = "kms-token"  # noqa: S105 (a file name)
 DRM_AUTH: Final = "drm-auth"
+S3_AUTH: Final = "s3-auth"
 
 LONGEST_LINE: Final = 4096
 SITE: Final = "site"  # the issuer name of the installation's own links

@@ -75,6 +75,12 @@ class BlobStore(Protocol):
     async def generations(self, asset: str) -> list[int]:
         """The generations of an asset that hold anything."""
 
+    async def assets(self) -> list[str]:
+        """The assets that hold anything, by name."""
+
+    async def touched(self, asset: str, generation: int) -> float:
+        """When the newest object of a generation was written, seconds since the epoch; 0 for none."""
+
     async def delete_generation(self, asset: str, generation: int) -> None:
         """Remove all of a generation at once. Harmless when it is gone."""
 
@@ -127,6 +133,14 @@ class LocalBlobs:
     async def generations(self, asset: str) -> list[int]:
         """The generations of an asset that hold anything."""
         return await asyncio.to_thread(_numbers, self._root / asset_id(asset))
+
+    async def assets(self) -> list[str]:
+        """The assets that hold anything, by name."""
+        return await asyncio.to_thread(_assets, self._root)
+
+    async def touched(self, asset: str, generation: int) -> float:
+        """When the newest object of a generation was written, seconds since the epoch; 0 for none."""
+        return await asyncio.to_thread(_newest, self._generation_path(asset, generation))
 
     async def delete_generation(self, asset: str, generation: int) -> None:
         """Remove all of a generation at once. Harmless when it is gone."""
@@ -197,3 +211,13 @@ def _numbers(folder: Path) -> list[int]:
     if not folder.is_dir():
         return []
     return sorted(int(path.name) for path in folder.iterdir())
+
+
+def _assets(root: Path) -> list[str]:
+    """The folders of assets below the root."""
+    return sorted(path.name for path in root.iterdir() if path.is_dir() and path.name != PARTIAL)
+
+
+def _newest(folder: Path) -> float:
+    """When the newest file below the folder of a generation was written."""
+    return max((path.stat().st_mtime for path in folder.glob("*/*")), default=0.0)

@@ -21,11 +21,13 @@ from redis.asyncio import Redis, RedisCluster
 
 from keys import SigningKey, sign_url
 from tests.support.redis_cluster import TestCluster
+from tests.support.stores import storage_elsewhere
 
 READY_WITHIN_S = 200  # its ten Python processes take turns on a busy machine
 END_WITHIN_S = 120
 REDIS = "SLUICE_TEST_REDIS"  # `cluster`: systems under test have a cluster of three as the cache's Redis
 ON_A_CLUSTER = os.environ.get(REDIS) == "cluster"
+STORE = "SLUICE_TEST_STORE"  # `postgres+s3`: systems under test keep everything in PostgreSQL and a bucket
 NEVER_BUSY = ("--overload-lag", "10s", "--overload-wait", "3s")  # the machine may be; tests of that say so
 
 
@@ -52,6 +54,8 @@ class System:
             self.cluster = TestCluster()
             atexit.register(self.cluster.close)
             self._argv += ["--redis", self.cluster.url]
+        if os.environ.get(STORE) == "postgres+s3" and "--blobs" not in self._argv:
+            self._argv += storage_elsewhere(self.data)
         lines: queue.Queue[str] = queue.Queue()
         self._lines = lines  # of an earlier process something may still come
         with (self.data.parent / f"{self.data.name}.stderr").open("a") as errors:
