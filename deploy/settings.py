@@ -144,7 +144,10 @@ class Settings(BaseModel):
     )
 
     blobs: Bucket = _row(
-        "", "", ("origin", "ingest"), "bucket that holds the media, s3://…; otherwise a folder in the data directory"
+        "",
+        "",
+        ("origin", "ingest"),
+        "bucket that holds the media, s3://…; otherwise a folder in the data directory",
     )
 
     redis: Redis = _row(
