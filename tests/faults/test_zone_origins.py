@@ -18,6 +18,8 @@ from tests.support.proxy import Proxy
 from tests.support.serving import eventually, served
 from tests.support.zone_origins import Edge, Stub, edge_of, port_of, refusing, swallowing
 
+pytestmark = pytest.mark.heavy
+
 STALE = [(b"cache-control", b"max-age=1, stale-if-error=86400"), (b"etag", b'"1"')]
 
 

@@ -17,6 +17,8 @@ from tests.support.large_origin import LargeOrigin, content
 from tests.support.load import kill, replaced
 from tests.support.system import ON_A_CLUSTER, System, running
 
+pytestmark = pytest.mark.heavy
+
 TOTAL = 20 * SLICE + 4321
 SLICES = 21
 WHOLE = content(0, TOTAL)

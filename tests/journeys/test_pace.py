@@ -16,6 +16,8 @@ from tests.support.system import System, running
 from tests.support.viewer import Viewer
 from tests.support.watching import Watching
 
+pytestmark = pytest.mark.heavy
+
 BURST_S, RATE, JUMP_S, JUMPS = 20, 2, 8, 10
 RIP_FOR_S = 12.0
 FILM_S = 260
