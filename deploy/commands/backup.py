@@ -10,7 +10,7 @@ import click
 from deploy.backup import Place, Report, back_up
 from deploy.backup import restore as restore_into
 from deploy.blob_stores import blobs_at, media_blobs
-from deploy.commands.options import setting_options, settings_from
+from deploy.commands.options import settings_from, storage_options
 from deploy.layers import SettingError
 from deploy.layout import Layout
 from deploy.running import who_runs
@@ -34,7 +34,7 @@ _passphrase = click.option(
 @click.argument("target")
 @click.option("--secrets", "with_secrets", is_flag=True, help="Include secrets/ and identities, encrypted.")
 @_passphrase
-@setting_options("origin", but=("host",))
+@storage_options
 def backup(target: str, with_secrets: bool, passphrase_file: Path | None, **given: Any) -> int:
     """Copy everything that makes films play to TARGET: a folder, or s3://bucket/prefix?endpoint=…
 
@@ -55,7 +55,7 @@ def backup(target: str, with_secrets: bool, passphrase_file: Path | None, **give
 @click.command()
 @click.argument("source")
 @_passphrase
-@setting_options("origin", but=("host",))
+@storage_options
 def restore(source: str, passphrase_file: Path | None, **given: Any) -> int:
     """Put the newest whole backup in SOURCE into an empty data directory (--data).
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from sqlalchemy import select
 
 from deploy.blob_stores import blobs_at, media_blobs
-from deploy.commands.options import setting_options, settings_from
+from deploy.commands.options import settings_from, storage_options
 from deploy.commands.output import print_table
 from deploy.layout import Layout
 from deploy.settings import Settings
@@ -33,7 +33,7 @@ from origin.store.garbage import collect, orphans
     "--from", "other", metavar="URL|FOLDER", help="With --mend: blobs/ of a backup, or another store."
 )
 @click.option("--json", "as_json", is_flag=True, help="The findings as a JSON list on stdout.")
-@setting_options("origin", but=("host",))
+@storage_options
 def doctor(
     quick: bool, garbage: bool, dry_run: bool, mends: bool, other: str | None, as_json: bool, **given: Any
 ) -> int:

@@ -5,7 +5,7 @@ others.
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -15,6 +15,9 @@ from deploy.settings_table import Row, rows_for
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
+
+
+STORED: Final = ("data", "config", "catalogue-database", "keys-database", "blobs")
 
 
 def setting_options(service: str | None, *, but: tuple[str, ...] = ()) -> Callable[[F], F]:
@@ -27,6 +30,14 @@ def setting_options(service: str | None, *, but: tuple[str, ...] = ()) -> Callab
         return function
 
     return add
+
+
+def storage_options(function: F) -> F:
+    """Adds an option for every setting that says where things lie; they arrive as keyword arguments."""
+    for row in reversed(rows_for(None)):
+        if row.name in STORED:
+            function = _option(row)(function)
+    return function
 
 
 def settings_from(given: dict[str, Any], defaults: dict[str, Any] | None = None) -> Settings:
