@@ -14,6 +14,7 @@ from keys.names import DEFAULT_TENANT
 from keys.root_files import RootKeyFiles
 from keys.store_keys import KeyStore
 from origin.media.asset import INIT_OBJECT, segment_object
+from origin.media.extras import STORYBOARD
 from origin.media.maps import MAP_OBJECTS
 from origin.media.seal import SLICE, TAG, Sealer
 
@@ -55,8 +56,15 @@ class Packaged:
         return sorted(p for p in self.folder.rglob("*") if p.is_file())
 
     def played(self) -> list[Path]:
-        """What players of `aes` are served: all but the protection maps, for cbcs and cenc."""
-        return [path for path in self.stored() if not path.name.startswith(MAP_OBJECTS)]
+        """What players of `aes` are served who show no pictures over a bar.
+
+        All but the protection maps, for cbcs and cenc, and the storyboard.
+        """
+        return [
+            path
+            for path in self.stored()
+            if not path.name.startswith(MAP_OBJECTS) and path.parent.name != STORYBOARD
+        ]
 
     def renditions(self) -> list[str]:
         """IDs of what has segments."""
