@@ -89,10 +89,14 @@ class Claims:
                 return None
         async with self._database.write(_LOCK) as connection:
             while row := await self._first(connection, node):
+                # Publishing and cancelling take no lock: what one has changed since is looked at anew.
+                free = update(assets).where(
+                    assets.c.id == row.id, self._free(await self._time(connection), node)
+                )
                 if row.attempts >= MOST_ATTEMPTS:
                     ended = {"state": "failed", "error": POISONED, "holder": "", "lease_until": 0.0}
                     ended |= {"rate": 0.0, "eta_s": None}
-                    await connection.execute(update(assets).where(assets.c.id == row.id).values(ended))
+                    await connection.execute(free.values(ended))
                     continue
                 if row.attempts and not idle:
                     return None
@@ -111,8 +115,8 @@ class Claims:
                     "lease_until": now + lease_s,
                     "updated": now,
                 }
-                await connection.execute(update(assets).where(assets.c.id == row.id).values(values))
-                return claim
+                if (await connection.execute(free.values(values))).rowcount:
+                    return claim
         return None
 
     async def beat(self, claim: Claim, lease_s: float) -> str | None:
@@ -177,13 +181,18 @@ class Claims:
 
     async def _first(self, connection: AsyncConnection, node: str) -> Any:
         now = await self._time(connection)
-        query = select(assets.c.id, assets.c.attempts).where(
+        query = select(assets.c.id, assets.c.attempts).where(self._free(now, node))
+        ordered = query.order_by(assets.c.queued, assets.c.created, assets.c.id)
+        return (await connection.execute(ordered.limit(1))).one_or_none()
+
+    @staticmethod
+    def _free(now: float, node: str) -> ColumnElement[bool]:
+        """Whether a worker of this node may take an asset."""
+        return and_(
             assets.c.state.in_(WAITING),
             or_(assets.c.holder == "", assets.c.lease_until <= now),
             assets.c.node.in_(("", node)),
         )
-        ordered = query.order_by(assets.c.queued, assets.c.created, assets.c.id)
-        return (await connection.execute(ordered.limit(1))).one_or_none()
 
     async def _time(self, connection: AsyncConnection) -> float:
         """SQLite's clock is this machine's: whoever shares its file is on it."""

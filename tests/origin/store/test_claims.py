@@ -228,3 +228,33 @@ async def test_leases_are_told_by_the_databases_own_clock(database_url: str) -> 
     assert await catalogue.claims.beat(claim, -1.0) == "ingesting"
     assert not await catalogue.claims.held("film")
     await catalogue.close()
+
+
+async def test_what_was_published_while_a_claim_looked_stays_published(
+    database_url: str, catalogue: Catalogue, clock: Clock
+) -> None:
+    """A publish takes no lock of the queue: it may commit between a claim's look and its write."""
+    if database_url.startswith("sqlite"):
+        pytest.skip("SQLite has one writer at a time: nothing commits in between")
+    await queue(catalogue, "film")
+    await taken(catalogue)
+    clock.time += LEASE_S + 1
+    other = await Catalogue.open(database_url, clock)
+
+    class Late(Claims):
+        looks = 0
+
+        async def _first(self, connection: Any, node: str) -> Any:
+            row = await super()._first(connection, node)
+            self.looks += 1
+            if self.looks == 2:  # the look that is written by
+                await other.set_state("film", "cancelled")
+            return row
+
+    try:
+        claims = Late(catalogue._database, clock)
+        assert await claims.claim("b/1", "b", idle=True, lease_s=LEASE_S) is None
+        assert claims.looks == 3
+        assert (await catalogue.get("film")).state == "cancelled"
+    finally:
+        await other.close()
