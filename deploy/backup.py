@@ -12,12 +12,12 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import Table, delete, select
 
 from deploy.database_copy import copy_rows, is_empty
 from deploy.sealed_files import seal, unseal
@@ -25,16 +25,22 @@ from deploy.shelf import Shelf
 from keys.database import Database
 from keys.migrations import upgrade as upgrade_keys
 from keys.problems import Problem
-from keys.tables import metadata as keys_tables
+from keys.tables import metadata as keys_metadata
+from origin.control.tables import api_tokens, asset_events, webhooks
 from origin.migrations import upgrade as upgrade_catalogue
 from origin.store.blobs import BlobStore
 from origin.store.tables import assets, objects
-from origin.store.tables import metadata as catalogue_tables
+from origin.store.tables import metadata as catalogue_metadata
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 CATALOGUE, KEYS, SECRETS = "catalogue.db", "keys.db", "secrets.sealed"
-SECRET_FILES: Final = ("secrets/*", "*/node.json", "sluice.toml")  # below the data directory
+SETTINGS: Final = "sluice.toml"
+PLACES: Final = ("catalogue-database", "keys-database", "blobs")
+KEYS_TABLES: Final = keys_metadata.sorted_tables
+# Remembered answers and messages of webhooks under way are of the moment, and stay behind.
+CATALOGUE_TABLES: Final = (*catalogue_metadata.sorted_tables, api_tokens, webhooks)
+SECRET_FILES: Final = ("secrets/*", "*/node.json", SETTINGS)  # below the data directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class Report:
     copied_bytes: int = 0
     dropped: int = 0  # assets that were deleted meanwhile
     secrets: bool = False
+    settings_aside: bool = False  # the settings name places that were not what was filled
 
 
 async def back_up(
@@ -67,11 +74,11 @@ async def back_up(
     report = Report(snapshot=time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), secrets=passphrase is not None)
     with tempfile.TemporaryDirectory(prefix=".backup-", dir=place.data) as folder:
         made = Path(folder)
-        await _copied(place.catalogue, f"sqlite:///{made / CATALOGUE}", catalogue_tables, upgrade_catalogue)
+        await _copied(place.catalogue, f"sqlite:///{made / CATALOGUE}", CATALOGUE_TABLES, upgrade_catalogue)
         copy = Database(f"sqlite:///{made / CATALOGUE}")
         try:
             missing = await _blobs(copy, place.blobs, store, report, tell)
-            await _copied(place.keys, f"sqlite:///{made / KEYS}", keys_tables, _upgraded_keys)
+            await _copied(place.keys, f"sqlite:///{made / KEYS}", KEYS_TABLES, _upgraded_keys)
             await _drop_deleted(copy, place.catalogue, missing, report)
         finally:
             await copy.close()
@@ -109,16 +116,27 @@ async def restore(
             if _digest(got / name) != said["sha256"]:
                 raise Problem("bad_upstream", f"{name} of the backup was changed since it was made.")
         if (got / SECRETS).exists() and passphrase is not None:
+            had_settings = (place.data / SETTINGS).exists()
             unseal((got / SECRETS).read_bytes(), place.data, passphrase)
             report.secrets = True
+            report.settings_aside = not had_settings and _set_aside(place.data)
         copy = Database(f"sqlite:///{got / CATALOGUE}")
         try:
             await _blobs(copy, store, place.blobs, report, tell, strict=True)
         finally:
             await copy.close()
-        await _copied(f"sqlite:///{got / KEYS}", place.keys, keys_tables, _upgraded_keys)
-        await _copied(f"sqlite:///{got / CATALOGUE}", place.catalogue, catalogue_tables, upgrade_catalogue)
+        await _copied(f"sqlite:///{got / KEYS}", place.keys, KEYS_TABLES, _upgraded_keys)
+        await _copied(f"sqlite:///{got / CATALOGUE}", place.catalogue, CATALOGUE_TABLES, upgrade_catalogue)
     return report
+
+
+def _set_aside(data: Path) -> bool:
+    """Keeps settings that name databases or a store from being in force: what they name may be in use."""
+    path = data / SETTINGS
+    if not path.exists() or not any(name in path.read_text().replace("_", "-") for name in PLACES):
+        return False
+    path.rename(path.with_name(f"{SETTINGS}.restored"))
+    return True
 
 
 async def _blobs(
@@ -193,13 +211,16 @@ async def _drop_deleted(copy: Database, live_url: str, missing: set[str], report
     await copy.flush_deleted()
 
 
-async def _copied(source_url: str, target_url: str, tables: Any, upgrade: Callable[[str], Any]) -> None:
+async def _copied(
+    source_url: str, target_url: str, tables: Sequence[Table], upgrade: Callable[[str], Any]
+) -> None:
     await upgrade(target_url)
     source, target = Database(source_url), Database(target_url)
     try:
         if not await is_empty(target, tables):
             raise Problem("conflict", "The database to restore into is not empty. Name an empty one.")
-        await copy_rows(source, target, tables)
+        # Triggers tell of each asset that comes in; no webhook is to hear of them again.
+        await copy_rows(source, target, tables, [asset_events] if assets in tables else [])
         await target.flush_deleted()
     finally:
         await source.close()

@@ -23,6 +23,11 @@ LEFT_OUT = (
     "Without root.key nothing in this backup can be opened."
 )
 
+ASIDE = (
+    "The backup's sluice.toml names a database or bucket, which was NOT filled and may be in use: it lies in "
+    "sluice.toml.restored. Look through it, then give it its name."
+)
+
 _passphrase = click.option(
     "--passphrase-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -72,6 +77,8 @@ def restore(source: str, passphrase_file: Path | None, **given: Any) -> int:
     passphrase = _asked(passphrase_file, new=False)
     report = asyncio.run(_with(settings, source, passphrase or None, restore_into))
     click.echo(f"Restored {report.snapshot}: {report.assets} assets, {report.objects} objects.")
+    if report.settings_aside:
+        click.echo(ASIDE, err=True)
     told = "" if report.secrets else "Put secrets/ and the node.json files in their places, then "
     click.echo(f"{told}start it: sluice up --data {data}", err=True)
     return 0

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from typing import Any
+from typing import Any, Final
 
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -13,6 +13,7 @@ from sqlalchemy import select
 from deploy.blob_stores import blobs_at, media_blobs
 from deploy.commands.options import settings_from, storage_options
 from deploy.commands.output import print_table
+from deploy.layers import SettingError
 from deploy.layout import Layout
 from deploy.settings import Settings
 from keys.database import Database
@@ -22,6 +23,11 @@ from origin.store.blobs import BlobStore
 from origin.store.catalogue import Catalogue
 from origin.store.examine import Finding, examine, mend, published
 from origin.store.garbage import collect, orphans
+
+NO_FILM: Final = (
+    "catalogue-database: the catalogue has no published film, and media lies in the store. Nothing was "
+    "removed: is it the right catalogue? `sluice doctor --gc --dry-run` shows what lies there."
+)
 
 
 @click.command()
@@ -52,12 +58,16 @@ def doctor(
 
 
 async def _collect(settings: Settings, dry_run: bool, as_json: bool) -> int:
+    _must_exist(settings)
     blobs, end = media_blobs(settings)
     catalogue = await Catalogue.open(_catalogue_url(settings))
     try:
         now = time.time()
+        unreferred = await orphans(catalogue, blobs)
         if dry_run:
-            found = await orphans(catalogue, blobs)
+            found = unreferred
+        elif unreferred and not any(each.generation for each in await catalogue.list()):
+            raise SettingError(NO_FILM)
         else:
             found = await collect(catalogue, blobs, now, unknown=True)
     finally:
@@ -84,6 +94,7 @@ async def _collect(settings: Settings, dry_run: bool, as_json: bool) -> int:
 
 
 async def _examine(settings: Settings, quick: bool, other: str | None, as_json: bool) -> int:
+    _must_exist(settings)
     layout = Layout(settings)
     blobs, end = media_blobs(settings)
     await (await Catalogue.open(_catalogue_url(settings))).close()  # a schema of before is migrated
@@ -149,6 +160,15 @@ def _public(jwk: dict[str, Any]) -> Ed25519PublicKey:
     found = VerifyKey.from_jwk(jwk).public
     assert isinstance(found, Ed25519PublicKey), "keys enrols no other"
     return found
+
+
+def _must_exist(settings: Settings) -> None:
+    """Opening makes a database where none is, and nothing in a store is a film by an empty catalogue."""
+    path = Layout(settings).origin / "catalogue.db"
+    if not settings.catalogue_database and not path.exists():
+        raise SettingError(
+            f"data: there is no catalogue at {path}; name it with --data or --catalogue-database."
+        )
 
 
 def _catalogue_url(settings: Settings) -> str:
