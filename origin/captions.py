@@ -5,6 +5,7 @@ them in a JSON beside. What the publisher's file held besides its cues is not ke
 """
 
 import json
+import logging
 import re
 import shutil
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from origin.media.captions_reading import read_captions
 
 SHELF: Final = "captions"  # the folder, beside uploads
 MOST: Final = 32  # of one asset
+_LOG: Final = logging.getLogger(__name__)
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[a-z0-9]{2,8}){0,3}")
 
 
@@ -66,6 +68,8 @@ class Shelf:
         """Keeps a file of captions; how many cues it has. Problem bad_request when it is none."""
         try:
             cues = read_captions(data)
+            written = write_webvtt(cues)
+            read_captions(written)  # as it will be: it may have grown over the limit
         except BadCaptions as exc:
             raise Problem("bad_request", str(exc)) from exc
         place = self._folder / asset_id(asset)
@@ -73,7 +77,7 @@ class Shelf:
         name = what.language + (".forced" if what.forced else "")
         if not (place / f"{name}.json").exists() and len(list(place.glob("*.json"))) >= MOST:
             raise Problem("bad_request", f"An asset has at most {MOST} captions.")
-        _replace(place / f"{name}.vtt", write_webvtt(cues))
+        _replace(place / f"{name}.vtt", written)
         _replace(place / f"{name}.json", json.dumps(asdict(what)).encode())
         return len(cues)
 
@@ -81,8 +85,12 @@ class Shelf:
         """All that was given for an asset, in order of language."""
         found = []
         for note in sorted((self._folder / asset_id(asset)).glob("*.json")):
-            what = Told(**json.loads(note.read_bytes()))
-            cues = read_captions(note.with_suffix(".vtt").read_bytes())
+            try:
+                what = Told(**json.loads(note.read_bytes()))
+                cues = read_captions(note.with_suffix(".vtt").read_bytes())
+            except (OSError, ValueError, TypeError, BadCaptions) as exc:  # a film without them is a film
+                _LOG.warning("captions %s of %s left out: %s", note.stem, asset, exc)
+                continue
             found.append(Given(what.language, what.name, cues, what.forced, what.default))
         return found
 

@@ -62,6 +62,11 @@ export function playWithHls(video, link, bufferSeconds, startAt, on) {
     const code = refusalOf(data);
     if (code) { on.failed(code); return; }
     if (!data.fatal) return;
+    if (data.frag?.type === "subtitle" || data.context?.type === "subtitleTrack") { // a film goes on without its captions
+      hls.subtitleTrack = -1;
+      hls.startLoad(video.currentTime);
+      return;
+    }
     if (data.type === Hls.ErrorTypes.MEDIA_ERROR && troubles++ < RECOVERIES) { hls.recoverMediaError(); return; }
     if (data.type === Hls.ErrorTypes.NETWORK_ERROR) {
       const status = data.response?.code || 0; // 400 and 404: a link that was cut or altered on its way

@@ -69,6 +69,7 @@ export async function playWithShaka(video, url, bufferSeconds, startAt, on) {
     streaming: {
       bufferingGoal: bufferSeconds,
       bufferBehind: 30,
+      ignoreTextStreamFailures: true, // a film goes on without its captions; a refused session ends it by its segments
       // A segment may be held back while the pace of watching is kept, for up to 8 s before its first byte.
       retryParameters: { ...retries, connectionTimeout: 12000, stallTimeout: 12000, timeout: 120000 },
     },

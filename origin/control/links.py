@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from keys.container import canonical_uri
 from keys.limits import Limits
 from keys.names import b64url
 from keys.problems import Problem
@@ -86,7 +87,7 @@ class LinkOperations:
         if asked.zone is not None:
             if asked.download is not None or asked.offline_s is not None:
                 raise invalid("a zone has no downloads: leave `download` and `offline_s` out")
-            return f"z/{asked.zone.lstrip('/')}"
+            return _below_zone(asked.zone)
         if asked.below:
             raise invalid("only a zone's link is for what lies below a path")
         assert asked.asset is not None
@@ -101,6 +102,20 @@ class LinkOperations:
             there = f"There is {', '.join(names)}." if names else "It may not be downloaded."
             raise Problem("not_found", f"{asset.id} has no such download. {there}")
         return f"d/{asset.id}/{meant[0]}"
+
+
+def _below_zone(wanted: str) -> str:
+    """The path of a zone's thing. Problem invalid where dots in it lead out of the zone."""
+    place = f"z/{wanted.lstrip('/')}"
+    name = place.split("/", 2)[1]
+    base = "http://edge.invalid/"
+    try:
+        canonical = canonical_uri(base + place)
+    except ValueError as exc:
+        raise invalid(f"`zone` is no path: {exc}") from exc
+    if not name or "?" in name or not canonical.startswith(f"{base}z/{name}/"):
+        raise invalid("`zone` is a zone's name, a slash and a path in it")
+    return place
 
 
 def _where(download: dict[str, Any]) -> str:

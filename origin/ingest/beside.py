@@ -17,7 +17,7 @@ from origin.ingest.ladder import Ladder
 from origin.ingest.packager import Packager
 from origin.ingest.probe import Probe
 from origin.ingest.storyboard import Layout, sheets
-from origin.media.captions import SEGMENT_S, WHOLE_OBJECT, segments, write_webvtt
+from origin.media.captions import SEGMENT_S, WHOLE_OBJECT, segments, segments_size, write_webvtt
 from origin.media.extras import STORYBOARD, Caption, Storyboard, segment_text, sheet
 
 MOST_BYTES: Final = 32 << 20  # of one language, in all its segments
@@ -51,9 +51,11 @@ class Beside:
         return made
 
     async def _caption(self, given: Given, number: int, duration_s: float) -> Caption | None:
-        parts = await asyncio.to_thread(segments, given.cues, duration_s)
-        if sum(map(len, parts)) > MOST_BYTES:
-            _LOG.warning("captions %s left out: %d bytes in segments", given.language, sum(map(len, parts)))
+        made = segments_size(given.cues, duration_s)  # before any is made: it may be gigabytes
+        parts = [] if made > MOST_BYTES else await asyncio.to_thread(segments, given.cues, duration_s)
+        made = max(made, sum(map(len, parts)))
+        if made > MOST_BYTES:
+            _LOG.warning("captions %s left out: %d bytes in segments", given.language, made)
             return None
         whole = write_webvtt(given.cues)
         id = "captions" if number == 1 else f"captions-{number}"

@@ -62,18 +62,25 @@ async def sheets(
     with contextlib.ExitStack() as files:
         given, made = open_pipe(files), open_pipe(files)
         command = arguments(ffmpeg, layout, given.read.fileno(), made.write.fileno())
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(feed(film, given.write))
-            taken = tasks.create_task(_all(made.read))
-            run = tasks.create_task(
-                run_jailed(
-                    command,
-                    stdin_fd=asyncio.subprocess.DEVNULL,
-                    limits=LIMITS,
-                    pass_files=[given.read, made.write],
-                    require_jail=require_jail,
+        failed = False
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(feed(film, given.write))
+                taken = tasks.create_task(_all(made.read))
+                run = tasks.create_task(
+                    run_jailed(
+                        command,
+                        stdin_fd=asyncio.subprocess.DEVNULL,
+                        limits=LIMITS,
+                        pass_files=[given.read, made.write],
+                        require_jail=require_jail,
+                    )
                 )
-            )
+        except* Exception as group:  # a whole film is not given up for its small pictures
+            _LOG.warning("no storyboard: %s", group.exceptions)
+            failed = True
+    if failed:
+        return []
     outcome, data = run.result(), taken.result()
     if outcome.status != 0 or outcome.over_time or data is None:
         _LOG.warning("no storyboard: status %d, %s", outcome.status, outcome.stderr_tail[-300:])

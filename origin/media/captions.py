@@ -61,6 +61,18 @@ def segments(cues: Sequence[Cue], duration_s: float) -> list[bytes]:
     return [write_webvtt(each, mapped=True) for each in held]
 
 
+TIMES: Final = len("00:00:00.000 --> 00:00:00.000\n")
+
+
+def segments_size(cues: Sequence[Cue], duration_s: float) -> int:
+    """At least how many bytes `segments` makes of them: one that lasts a film long stands in all of it."""
+    count, step = max(1, math.ceil(duration_s / SEGMENT_S)), SEGMENT_S * 1000
+    return sum(
+        (len(cue.text) + TIMES) * max(0, min(count, -(-cue.end_ms // step)) - cue.start_ms // step)
+        for cue in cues
+    )
+
+
 def _time(ms: int) -> str:
     seconds, thousandths = divmod(ms, 1000)
     minutes, seconds = divmod(seconds, 60)

@@ -79,8 +79,8 @@ async def _daily(catalogue: Catalogue, blobs: BlobStore, now: Callable[[], float
         try:
             for orphan in await collect(catalogue, blobs, now()):
                 _LOG.info("removed %s generation %d: nothing refers to it", orphan.asset, orphan.generation)
-        except (Problem, OSError) as error:
-            _LOG.warning("garbage was not collected: %s", error)
+        except Exception:  # the database may be away for a while; tomorrow is another day
+            _LOG.exception("garbage was not collected")
         await asyncio.sleep(every_s)
 
 

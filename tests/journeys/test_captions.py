@@ -110,6 +110,26 @@ async def test_captions_and_languages_switch_and_the_storyboard_shows(
     assert watching.trouble == []
 
 
+async def test_a_film_goes_on_without_captions_that_do_not_come(
+    system: System, spoken: str, watching: Watching
+) -> None:
+    page = watching.page
+    await page.route("**/captions/index.m3u8", lambda route: route.fulfill(status=500, body=""))
+    await watching.start_muted()
+    await page.goto(f"{system.edges[0]}/watch/#{system.link(spoken)}")
+    await watching.plays_past(0.5)
+    await page.evaluate("""() => {
+      window.lost = false;
+      window.sluice.hls.on(Hls.Events.ERROR, (_, data) => {
+        window.lost ||= data.fatal && data.context?.type === 'subtitleTrack';
+      });
+    }""")
+    await page.keyboard.press("c")
+    await watching.until("() => window.lost")
+    await watching.plays_past(await page.evaluate("document.querySelector('video').currentTime") + 3)
+    assert not await page.locator("#refused").is_visible()
+
+
 async def test_what_is_beside_a_film_is_for_sessions_alone(system: System, spoken: str) -> None:
     """Captions and pictures count as content: no token, no answer; under `aes` a key of the session opens."""
     async with httpx.AsyncClient(follow_redirects=True) as client:

@@ -90,6 +90,14 @@ async def test_every_option_of_a_link_is_taken(site: "Site") -> None:
         ({"zone": "press/a", "once": True}, 422),
         ({"zone": "press/a", "download": "*"}, 422),
         ({"zone": "pre;ss/a"}, 422),
+        ({"zone": "../x", "below": True}, 422),
+        ({"zone": "press/../../x", "below": True}, 422),
+        ({"zone": "press/%2e%2e/other/a"}, 422),
+        ({"zone": "../v/film/main.m3u8"}, 422),
+        ({"zone": "./press/a"}, 422),
+        ({"zone": "press", "below": True}, 422),
+        ({"zone": "press?x/../a"}, 422),
+        ({"zone": "/"}, 422),
     ],
 )
 async def test_a_link_that_cannot_be_made_is_refused_in_a_sentence(

@@ -11,6 +11,8 @@ from origin.captions import Shelf, told
 from origin.ingest.jobs import Jobs
 from origin.ingest.storyboard import Layout, split
 from origin.media.asset import Descriptor
+from origin.media.captions import Cue, write_webvtt
+from origin.media.captions_reading import MAX_BYTES
 from origin.store.catalogue import Asset
 from tests.origin.ingest.bench import AAC, X264, Bench, film, make_clip, tone
 
@@ -123,3 +125,48 @@ def test_a_language_that_is_none_is_refused(language: str) -> None:
 
 def test_languages_are_told_by_their_shortest_tag() -> None:
     assert [told(text).language for text in ("eng", "pt_br", "zh-hant-tw")] == ["en", "pt-BR", "zh-Hant-TW"]
+
+
+async def test_captions_that_would_fill_the_store_are_left_out(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf(bench.root / "captions")
+    shelf.put("film", told("de"), write_webvtt([Cue(0, 1000, "long " * 100)] * 3))
+    shelf.put("film", told("it"), write_webvtt([Cue(0, 1000, "short")]))
+    monkeypatch.setattr("origin.ingest.beside.MOST_BYTES", 1000)
+    made = make_clip(bench.root / "film.mp4", *film(), *X264)
+    _, descriptor = await ingested(bench, made, shelf)
+    assert [each.language for each in descriptor.captions] == ["it"]
+
+
+async def test_captions_that_cannot_be_read_any_more_fail_no_film(bench: Bench) -> None:
+    shelf = Shelf(bench.root / "captions")
+    shelf.put("film", told("de"), GERMAN)
+    shelf.put("film", told("it"), GERMAN)
+    (bench.root / "captions" / "film" / "de.vtt").write_bytes(b"nothing")
+    made = make_clip(bench.root / "film.mp4", *film(), *X264)
+    _, descriptor = await ingested(bench, made, shelf)
+    assert [each.language for each in descriptor.captions] == ["it"]
+
+
+def test_captions_that_grow_over_the_limit_are_refused_at_once(tmp_path: Path) -> None:
+    """UTF-16 is shorter than UTF-8 for most of the world."""
+    long = "\u5b57" * 1000
+    cues = "".join(f"{n}\n00:00:01,000 --> 00:00:02,000\n{long}\n\n" for n in range(1, 1500))
+    data = cues.encode("utf-16")
+    assert len(data) < MAX_BYTES < len(cues.encode())
+    with pytest.raises(Problem, match="MiB"):
+        Shelf(tmp_path).put("film", told("ja"), data)
+    assert Shelf(tmp_path).read("film") == []
+
+
+async def test_a_store_that_fails_while_pictures_are_made_fails_no_film(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise OSError("the store is away")
+
+    monkeypatch.setattr("origin.ingest.storyboard.feed", broken)
+    made = make_clip(bench.root / "film.mp4", *film(), *X264)
+    _, descriptor = await ingested(bench, made, Shelf(bench.root / "captions"))
+    assert descriptor.storyboard is None

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from origin.media.captions import SEGMENT_S, BadCaptions, Cue, segments, write_webvtt
+from origin.media.captions import SEGMENT_S, BadCaptions, Cue, segments, segments_size, write_webvtt
 from origin.media.captions_markup import cleaned, plain, settings
 from origin.media.captions_reading import MAX_BYTES, read_captions
 
@@ -190,6 +190,24 @@ def test_each_segment_has_the_cues_seen_in_it_and_no_other(
         seen = {cue.text for cue in cues if cue.start_ms < end and cue.end_ms > begin}
         assert set(re.findall(r"^n\d+$", part.decode(), re.MULTILINE)) == seen
         assert part.startswith(b"WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:0\n\n")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 400_000), st.integers(1, 900_000)), max_size=20), st.floats(0.5, 500)
+)
+def test_how_large_segments_are_is_known_before_they_are_made(
+    times: list[tuple[int, int]], lasts: float
+) -> None:
+    cues = [Cue(start, start + length, "said") for start, length in times]
+    made = segments(cues, lasts)
+    head = len(write_webvtt([], mapped=True)) * len(made)
+    assert segments_size(cues, lasts) <= sum(map(len, made)) <= 2 * segments_size(cues, lasts) + head
+
+
+def test_captions_as_long_as_a_long_film_are_counted_and_not_made() -> None:
+    """Some megabytes given would be gigabytes of segments."""
+    cues = [Cue(0, 359_999_000, "x")] * 20_000
+    assert segments_size(cues, 86_400.0) > 500 << 20
 
 
 def test_settings_that_are_none_are_left_out() -> None:
